@@ -7,7 +7,7 @@ from keras_fer.errors import InputError
 
 
 def run(main: Callable[[], None]) -> None:
-    """Call `main` and exit with 0, with 2 and one line for bad input or a failing disk, or with 130 when interrupted."""
+    """Call `main` and exit with 0, with 2 and one line on bad input or a failing disk, or 130 when interrupted."""
     try:
         main()
     except (InputError, OSError) as error:

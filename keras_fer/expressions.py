@@ -24,15 +24,24 @@ ALIASES = {
 
 _AFFECTNET = dict(enumerate(EXPRESSIONS))
 
-DATASET_LABELS: dict[str, dict[int, str]] = {
+DATASET_LABELS: dict[str, dict[int, str] | dict[str, str]] = {
     "fer2013": dict(enumerate(("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral"))),
-    # The vote columns of fer2013new.csv; "unknown" and "NF" (not a face) are no expressions.
-    "ferplus": dict(enumerate(("neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt"))),
+    # Two more columns of votes, "unknown" and "NF" (not a face), are no expressions.
+    "ferplus": {name: name for name in EXPRESSIONS},
     "raf-db": dict(enumerate(("surprise", "fear", "disgust", "happiness", "sadness", "anger", "neutral"), start=1)),
     "affectnet7": {label: name for label, name in _AFFECTNET.items() if name != "contempt"},
     "affectnet8": _AFFECTNET,
+    "caer-s": {
+        "Anger": "anger",
+        "Disgust": "disgust",
+        "Fear": "fear",
+        "Happy": "happiness",
+        "Neutral": "neutral",
+        "Sad": "sadness",
+        "Surprise": "surprise",
+    },
 }
-"""For each set that numbers its classes: its number to the canonical name."""
+"""For each set, what it calls its classes (a number, a column, a folder) to the canonical name."""
 
 
 def canonical(name: str) -> str:

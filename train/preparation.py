@@ -1,0 +1,253 @@
+"""From a source's records to a prepared folder, in two passes that hold no pictures in memory.
+
+The first pass reads and checks every picture, in parallel, and appends the good ones to one spool file. Only then are
+the labels and the pixels' hashes of all pictures known, which is what it takes to set a stratified tenth aside and to
+find pictures that occur in two splits. The second pass copies the spool into the shards in random order.
+"""
+
+import contextlib
+import dataclasses
+import hashlib
+import io
+import itertools
+from array import array
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+from PIL import ExifTags, Image, ImageOps
+from tqdm import tqdm
+
+from keras_fer.errors import InputError
+from keras_fer.files import replacing
+from train.prepared import INFO_FILE, DatasetInfo, Split, encode_example, write_info
+from train.sources import Record, Source
+
+SPLITS = ("train", "val", "public", "private", "test")
+VAL_SHARE = 0.1
+UNREADABLE_LIMIT = 0.01
+"""The share of unreadable pictures above which something must be wrong with the source as a whole."""
+PICTURES_PER_SHARD = 2048
+PICTURES_UNDER_WAY = 64
+JPEG_QUALITY = 95
+
+
+class Picture(NamedTuple):
+    """A picture that the training pipeline can decode."""
+
+    encoded: bytes
+    digest: int
+    """A 64-bit hash of the decoded pixels, equal for identical pictures however they are stored."""
+
+
+class Unreadable(Exception):
+    """The picture cannot be decoded; the message says why."""
+
+
+class Spool(NamedTuple):
+    """One row for each good picture, in the source's order."""
+
+    splits: np.ndarray
+    """Indices into SPLITS."""
+    labels: np.ndarray
+    digests: np.ndarray
+    offsets: np.ndarray
+    """Where its record starts in the spool file (bytes)."""
+    sizes: np.ndarray
+
+
+def prepare(
+    source: Source, out: str | Path, *, seed: int = 0, drop_leaks: bool = False, size: int | None = None
+) -> DatasetInfo:
+    """Write the prepared folder `out`. Prepared data that was there is replaced at the very end, or not at all.
+
+    Args:
+        seed: of the order of the records and of the choice of the validation tenth.
+        drop_leaks: leave out of `train` what is in another split too, pixel by pixel.
+        size: shrink pictures whose shorter side is longer than this (pixels).
+
+    Raises:
+        InputError: `out` holds something else than prepared data, over 1 % of the pictures are unreadable, or there
+            is no picture to train on.
+        OSError: the disk is full.
+    """
+    out = Path(out)
+    if out.exists() and not (out.is_dir() and ((out / INFO_FILE).exists() or not any(out.iterdir()))):
+        raise InputError(f"{out} exists and holds no prepared data; it would be replaced, so choose another --out")
+    rng = np.random.default_rng(seed)
+    notes = list(source.notes)
+    with replacing(out) as folder:
+        folder.mkdir()
+        spool, unreadable = _fill_spool(source, folder / "spool", size)
+        splits = spool.splits.copy()
+        train, val = (splits == SPLITS.index(name) for name in ("train", "val"))
+        leaks = _count_leaks(spool)
+        dropped = np.zeros_like(train)
+        if drop_leaks:
+            dropped = train & np.isin(spool.digests, spool.digests[~train])
+            notes.append(f"{dropped.sum()} pictures of train that are in another split too were dropped")
+        if not val.any():
+            candidates = np.flatnonzero(train & ~dropped)
+            chosen = candidates[_stratified_tenth(spool.labels[candidates], spool.digests[candidates], rng)]
+            splits[chosen] = SPLITS.index("val")
+            notes.append(f"val is a stratified tenth of train, chosen with seed {seed}")
+        rows = {name: np.flatnonzero((splits == index) & ~dropped) for index, name in enumerate(SPLITS)}
+        if not rows["train"].size:
+            raise InputError(f"{source.name}: no picture is left to train on")
+        with (folder / "spool").open("rb") as file, tqdm(total=splits.size, desc="writing", unit=" pictures") as bar:
+            written = {
+                name: _write_split(folder, name, file, spool, rng.permutation(chosen), source.classes, bar)
+                for name, chosen in rows.items()
+                if chosen.size
+            }
+        (folder / "spool").unlink()
+        info = DatasetInfo(
+            path=folder,
+            name=source.name,
+            classes=source.classes,
+            splits=written,
+            aliases=dict(source.aliases),
+            distributions=source.distributions,
+            seed=seed,
+            notes=notes,
+            unreadable=unreadable,
+            leaks=leaks,
+        )
+        write_info(info)
+    return dataclasses.replace(info, path=out)
+
+
+def _fill_spool(source: Source, path: Path, size: int | None) -> tuple[Spool, list[dict[str, str]]]:
+    """Check every picture and append the record of each good one to the file `path`; and what could not be read."""
+    columns = Spool(array("B"), array("B"), array("Q"), array("Q"), array("Q"))
+    unreadable = []
+
+    def look(record: Record) -> Picture | Unreadable:
+        try:
+            return check_picture(record, size)
+        except Unreadable as error:
+            return error
+
+    with path.open("wb") as file:
+        looked_at = _map_in_threads(look, tqdm(source.records, "reading", source.total, unit=" pictures"))
+        for record, picture in looked_at:
+            if isinstance(picture, Unreadable):
+                unreadable.append({"id": record.id, "reason": str(picture)})
+                _check_share(unreadable, source.total)
+                continue
+            label = source.classes.index(record.expression)
+            example = encode_example(picture.encoded, label, record.id, record.distribution)
+            row = (SPLITS.index(record.split), label, picture.digest, file.tell(), len(example))
+            for column, value in zip(columns, row):
+                column.append(value)
+            file.write(example)
+    _check_share(unreadable, len(columns.labels) + len(unreadable))
+    return Spool(*(np.array(column) for column in columns)), unreadable
+
+
+def _check_share(unreadable: list[dict[str, str]], total: int) -> None:
+    if len(unreadable) > UNREADABLE_LIMIT * total:
+        first = "; ".join(f"{entry['id']}: {entry['reason']}" for entry in unreadable[:3])
+        raise InputError(f"{len(unreadable)} of {total} pictures are unreadable, more than 1 %; first {first}")
+
+
+def _map_in_threads(function: Callable, items: Iterable) -> Iterator[tuple]:
+    """(item, function(item)) in the order of `items`, of which only a few are under way at any time."""
+    waiting = deque()
+    with ThreadPoolExecutor() as pool:
+        for item in items:
+            waiting.append((item, pool.submit(function, item)))
+            if len(waiting) == PICTURES_UNDER_WAY:
+                item, future = waiting.popleft()
+                yield item, future.result()
+        for item, future in waiting:
+            yield item, future.result()
+
+
+def check_picture(record: Record, size: int | None = None) -> Picture:
+    """Read a record's picture and make sure that the training pipeline can decode it.
+
+    JPEG and PNG are kept byte for byte. Other formats, pictures that a camera left lying on their side (EXIF), and
+    pictures with a shorter side over `size` pixels are encoded again.
+
+    Raises:
+        Unreadable: there is no such file, or it holds no whole picture.
+    """
+    try:
+        encoded = record.load()
+    except (OSError, ValueError) as error:
+        raise Unreadable(getattr(error, "strerror", None) or str(error)) from error
+    if not encoded:
+        raise Unreadable("the file is empty")
+    try:
+        encoded = _upright_and_small(encoded, size)
+        pixels = tf.io.decode_image(encoded, channels=3, expand_animations=False).numpy()
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, tf.errors.InvalidArgumentError) as error:
+        raise Unreadable(str(error).splitlines()[0]) from error
+    digest = hashlib.blake2b(pixels.tobytes() + str(pixels.shape).encode(), digest_size=8).digest()
+    return Picture(encoded, int.from_bytes(digest, "little"))
+
+
+def _upright_and_small(encoded: bytes, size: int | None) -> bytes:
+    with Image.open(io.BytesIO(encoded)) as image:
+        format = image.format if image.format in ("JPEG", "PNG") else None
+        sideways = image.getexif().get(ExifTags.Base.Orientation, 1) != 1
+        factor = min(1.0, size / min(image.size)) if size else 1.0
+        if format and not sideways and factor == 1.0:
+            return encoded
+        image = ImageOps.exif_transpose(image).convert("RGB")
+        image = image.resize([max(1, round(side * factor)) for side in image.size], Image.Resampling.BICUBIC)
+    stream = io.BytesIO()
+    image.save(stream, format or "PNG", quality=JPEG_QUALITY)
+    return stream.getvalue()
+
+
+def _count_leaks(spool: Spool) -> dict[str, int]:
+    """{"train/test": pictures of test that are in train too} for each two splits that share any."""
+    digests = {name: spool.digests[spool.splits == index] for index, name in enumerate(SPLITS)}
+    shared = {f"{a}/{b}": int(np.isin(digests[b], digests[a]).sum()) for a, b in itertools.combinations(SPLITS, 2)}
+    return {pair: n for pair, n in shared.items() if n}
+
+
+def _stratified_tenth(labels: np.ndarray, digests: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Which of the pictures to set aside: a tenth of each class, and all copies of a picture or none."""
+    _, first, group = np.unique(digests, return_index=True, return_inverse=True)
+    sizes = np.bincount(group)
+    chosen = np.zeros(len(first), dtype=bool)
+    for label in np.unique(labels[first]):
+        members = rng.permutation(np.flatnonzero(labels[first] == label))
+        if len(members) > 1:
+            taken = np.cumsum(sizes[members])
+            chosen[members[taken <= max(1, round(VAL_SHARE * taken[-1]))]] = True
+    return chosen[group]
+
+
+def _write_split(
+    folder: Path, name: str, spool_file: BinaryIO, spool: Spool, rows: np.ndarray, classes: tuple[str, ...], bar: tqdm
+) -> Split:
+    """Copy `rows` of the spool, in their order, into the shards of one split."""
+    shards = -(-len(rows) // PICTURES_PER_SHARD)
+    files = {}
+    for number, part in enumerate(np.array_split(rows, shards)):
+        file = f"{name}-{number:05d}-of-{shards:05d}.tfrecord"
+        files[file] = len(part)
+        with _tensorflow_os_errors(), tf.io.TFRecordWriter(str(folder / file)) as writer:
+            for row in part:
+                spool_file.seek(spool.offsets[row])
+                writer.write(spool_file.read(spool.sizes[row]))
+                bar.update()
+    counts = np.bincount(spool.labels[rows], minlength=len(classes)).tolist()
+    return Split(len(rows), dict(zip(classes, counts)), int(spool.sizes[rows].sum()), files)
+
+
+@contextlib.contextmanager
+def _tensorflow_os_errors() -> Iterator[None]:
+    """TensorFlow's file errors, such as a full disk, as the OSError that they are."""
+    try:
+        yield
+    except tf.errors.OpError as error:
+        raise OSError(error.message) from error

@@ -1,0 +1,123 @@
+"""FER2013 (Goodfellow et al. 2013) and its better labels, FER+ (Barsoum et al. 2016).
+
+The pictures are 48x48 greys, written as text into one csv. FER+ is a second csv of ten taggers' votes, row for row.
+"""
+
+import csv
+import functools
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from keras_fer.errors import InputError
+from keras_fer.expressions import DATASET_LABELS
+from train.sources.folders import class_folders
+from train.sources.records import Record, Source, in_canonical_order
+
+SIDE = 48
+SPLITS = {"Training": "train", "PublicTest": "public", "PrivateTest": "private"}
+NOT_A_FACE = "NF"
+
+
+def read_fer2013(path: Path) -> Source:
+    """FER2013 from `fer2013.csv` (or the folder that holds it), or from Kaggle's train/ and test/ class folders.
+
+    Kaggle's `test` folder holds PublicTest and PrivateTest together, so there the split is called `test`.
+    """
+    labels = DATASET_LABELS["fer2013"]
+    if path.is_dir() and not (path / "fer2013.csv").exists():
+        return class_folders("fer2013", path, labels)
+    table = path / "fer2013.csv" if path.is_dir() else path
+    records = (
+        Record(f"row {row}", split, expression, functools.partial(_png, pixels))
+        for row, split, expression, pixels in _rows(table)
+    )
+    return Source("fer2013", in_canonical_order(labels.values()), records, **_size(table))
+
+
+def read_ferplus(path: Path) -> Source:
+    """FER+ from a folder with `fer2013.csv` and `fer2013new.csv`.
+
+    A record's distribution is its votes for the eight expressions, normalised; its label is the expression with the
+    most votes. Rows that most taggers call no face are left out, and so are rows without a vote for any expression.
+    """
+    table, votes_table = path / "fer2013.csv", path / "fer2013new.csv"
+    for needed in (table, votes_table):
+        if not needed.is_file():
+            raise InputError(f"{path} has no {needed.name}; ferplus needs a folder with fer2013.csv and fer2013new.csv")
+    classes = in_canonical_order(DATASET_LABELS["ferplus"].values())
+    return Source(
+        "ferplus",
+        classes,
+        _ferplus_records(table, votes_table, classes),
+        distributions=True,
+        notes=("rows that most taggers call no face, or no expression at all, are left out",),
+        **_size(table),
+    )
+
+
+def _ferplus_records(table: Path, votes_table: Path, classes: tuple[str, ...]) -> Iterator[Record]:
+    rows, votes = _rows(table), _votes(votes_table)
+    for row, split, _, pixels in rows:
+        votes_split, counts = next(votes, (None, None))
+        if votes_split != split:
+            raise InputError(f"{votes_table} does not match {table} row for row: they part at row {row}")
+        expressions = np.array([counts[name] for name in classes], dtype=np.float64)
+        if not expressions.any() or counts[NOT_A_FACE] > expressions.max():
+            continue
+        distribution = tuple(expressions / expressions.sum())
+        yield Record(f"row {row}", split, classes[expressions.argmax()], functools.partial(_png, pixels), distribution)
+    if next(votes, None) is not None:
+        raise InputError(f"{votes_table} has more rows than {table}; they belong together row for row")
+
+
+def _rows(table: Path) -> Iterator[tuple[int, str, str, str]]:
+    """(row number, split, expression, pixels as text) of each row of fer2013.csv."""
+    for row, cells in _cells(table, ("emotion", "pixels", "Usage")):
+        label, pixels, usage = cells["emotion"], cells["pixels"], cells["Usage"]
+        if usage not in SPLITS or pixels.count(" ") != SIDE * SIDE - 1:
+            raise InputError(
+                f"{table}: row {row} has {len(pixels.split())} pixels and usage {usage!r}; expected {SIDE * SIDE} and "
+                f"one of {', '.join(SPLITS)}: is the file cut off?"
+            )
+        if not label.isdigit() or int(label) not in DATASET_LABELS["fer2013"]:
+            raise InputError(f"{table}: row {row} has emotion {label!r}; expected 0 to 6")
+        yield row, SPLITS[usage], DATASET_LABELS["fer2013"][int(label)], pixels
+
+
+def _votes(table: Path) -> Iterator[tuple[str, dict[str, int]]]:
+    """(split, votes by expression and NOT_A_FACE) of each row of fer2013new.csv."""
+    names = DATASET_LABELS["ferplus"] | {NOT_A_FACE: NOT_A_FACE}
+    for row, cells in _cells(table, ("Usage", *names)):
+        if cells["Usage"] not in SPLITS or not all(cells[column].isdigit() for column in names):
+            raise InputError(f"{table}: row {row} is no row of votes: is the file cut off?")
+        yield SPLITS[cells["Usage"]], {name: int(cells[column]) for column, name in names.items()}
+
+
+def _cells(table: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, dict[str, str]]]:
+    """(row number, cell by column name) of a csv; the columns may stand in any order, missing cells are empty."""
+    with table.open(newline="") as lines:
+        reader = csv.DictReader(lines, restval="")
+        # Kaggle's icml_face_data.csv has blanks before its column names.
+        reader.fieldnames = [name.strip() for name in reader.fieldnames or ()]
+        missing = [name for name in columns if name not in reader.fieldnames]
+        if missing:
+            raise InputError(
+                f"{table} has the columns {', '.join(reader.fieldnames) or 'of an empty file'}; "
+                f"expected {', '.join(columns)}"
+            )
+        yield from enumerate(reader)
+
+
+def _size(table: Path) -> dict:
+    """What a look through the whole table tells before the first picture is written, its faults included."""
+    splits = Counter(split for _, split, _, _ in _rows(table))
+    return {"total": splits.total(), "aliases": {"test": "private" if "private" in splits else "public"}}
+
+
+def _png(pixels: str) -> bytes:
+    image = np.array(pixels.split(), dtype=np.uint8).reshape(SIDE, SIDE)
+    return cv2.imencode(".png", image)[1].tobytes()

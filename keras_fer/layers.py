@@ -8,6 +8,7 @@ a table (`keras_fer.convert`).
 import math
 
 import keras
+import numpy as np
 from keras import ops
 
 BATCH_NORM_EPSILON = 1e-5
@@ -15,6 +16,9 @@ BATCH_NORM_EPSILON = 1e-5
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+
+HE_FAN_OUT = keras.initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal")
+TRUNCATED_NORMAL = keras.initializers.TruncatedNormal(stddev=0.02)
 
 register = keras.saving.register_keras_serializable("keras_fer")
 
@@ -85,6 +89,113 @@ class ChannelSplit(keras.layers.Layer):
 
 
 @register
+class WindowPartition(keras.layers.Layer):
+    """Cuts a map into square windows, which join the batch axis row by row.
+
+    `(batch, height, width, channels)` becomes `(batch * windows, size, size, channels)`, through tensors of four axes.
+    """
+
+    def __init__(self, size, **kwargs):
+        super().__init__(**kwargs)
+        self.size = size
+
+    def call(self, x):
+        _, _, width, channels = x.shape
+        x = ops.reshape(x, (-1, self.size, width // self.size, self.size * channels))
+        x = ops.transpose(x, (0, 2, 1, 3))
+        return ops.reshape(x, (-1, self.size, self.size, channels))
+
+    def get_config(self):
+        return {**super().get_config(), "size": self.size}
+
+
+@register
+class WindowMerge(keras.layers.Layer):
+    """Undoes `WindowPartition` for a map of the given height and width."""
+
+    def __init__(self, height, width, **kwargs):
+        super().__init__(**kwargs)
+        self.height = height
+        self.width = width
+
+    def call(self, x):
+        _, size, _, channels = x.shape
+        x = ops.reshape(x, (-1, self.width // size, size, size * channels))
+        x = ops.transpose(x, (0, 2, 1, 3))
+        return ops.reshape(x, (-1, self.height, self.width, channels))
+
+    def get_config(self):
+        return {**super().get_config(), "height": self.height, "width": self.width}
+
+
+@register
+class ClassToken(keras.layers.Layer):
+    """Puts one learned token in front of `(batch, length, dim)`."""
+
+    def build(self, shape):
+        self.token = self.add_weight(name="token", shape=(1, 1, shape[-1]), initializer=TRUNCATED_NORMAL.clone())
+
+    def call(self, x):
+        token = ops.broadcast_to(ops.cast(self.token, x.dtype), (ops.shape(x)[0], 1, x.shape[-1]))
+        return ops.concatenate([token, x], axis=1)
+
+
+@register
+class PositionEmbedding(keras.layers.Layer):
+    """Adds a learned vector to every place of `(batch, length, dim)`."""
+
+    def build(self, shape):
+        self.embedding = self.add_weight(name="embedding", shape=(1, *shape[1:]), initializer=TRUNCATED_NORMAL.clone())
+
+    def call(self, x):
+        return x + ops.cast(self.embedding, x.dtype)
+
+
+@register
+class RelativePositionBias(keras.layers.Layer):
+    """Adds a learned bias to attention scores inside a square window, by the offset from key to query.
+
+    Swin Transformer (https://arxiv.org/abs/2103.14030), equation 4. Scores are `(batch, heads, tokens, tokens)`, tokens
+    in row order; the table is `((2 * window - 1) ** 2, heads)`.
+    """
+
+    def build(self, shape):
+        _, heads, tokens, _ = shape
+        window = math.isqrt(tokens)
+        y, x = np.divmod(np.arange(tokens), window)
+        dy, dx = y[:, None] - y + window - 1, x[:, None] - x + window - 1
+        self.index = (dy * (2 * window - 1) + dx).ravel().astype("int32")
+        self.table = self.add_weight(
+            name="table", shape=((2 * window - 1) ** 2, heads), initializer=TRUNCATED_NORMAL.clone()
+        )
+
+    def call(self, scores):
+        _, heads, tokens, _ = scores.shape
+        bias = ops.take(ops.cast(self.table, scores.dtype), self.index, axis=0)
+        bias = ops.transpose(ops.reshape(bias, (1, tokens, tokens, heads)), (0, 3, 1, 2))
+        return scores + bias
+
+
+@register
+class LayerScale(keras.layers.Layer):
+    """Multiplies every channel by a learned factor, which starts at `initial` (https://arxiv.org/abs/2103.17239)."""
+
+    def __init__(self, initial, **kwargs):
+        super().__init__(**kwargs)
+        self.initial = initial
+
+    def build(self, shape):
+        initializer = keras.initializers.Constant(self.initial)
+        self.gamma = self.add_weight(name="gamma", shape=(shape[-1],), initializer=initializer)
+
+    def call(self, x):
+        return x * ops.cast(self.gamma, x.dtype)
+
+    def get_config(self):
+        return {**super().get_config(), "initial": self.initial}
+
+
+@register
 class ChannelShuffle(keras.layers.Layer):
     """Reads channels laid out as `(groups, channels / groups)` and writes them as `(channels / groups, groups)`.
 
@@ -124,10 +235,7 @@ class DepthwiseNormal(keras.initializers.Initializer):
         return {"scale": self.scale}
 
 
-HE_FAN_OUT = keras.initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal")
-
-
-def conv(x, filters, size, strides=1, padding=None, dilation=1, use_bias=False, name=None):
+def conv(x, filters, size, strides=1, padding=None, dilation=1, use_bias=False, name=None, trainable=True):
     """Convolution padded as PyTorch pads: `padding` zeros on every side, by default what keeps the map at stride 1.
 
     Keras' "same" pads a stride-2 convolution on even maps at the end only, which shifts the map by a pixel.
@@ -142,10 +250,11 @@ def conv(x, filters, size, strides=1, padding=None, dilation=1, use_bias=False, 
         use_bias=use_bias,
         kernel_initializer=HE_FAN_OUT.clone(),
         name=name,
+        trainable=trainable,
     )(x)
 
 
-def depthwise_conv(x, size, strides=1, padding=None, multiplier=1, use_bias=False, name=None):
+def depthwise_conv(x, size, strides=1, padding=None, multiplier=1, use_bias=False, name=None, trainable=True):
     """Depthwise convolution padded as PyTorch pads; output channel `o` reads input channel `o // multiplier`."""
     x, mode = _pad(x, size, strides, padding, 1)
     return keras.layers.DepthwiseConv2D(
@@ -156,6 +265,7 @@ def depthwise_conv(x, size, strides=1, padding=None, multiplier=1, use_bias=Fals
         use_bias=use_bias,
         depthwise_initializer=DepthwiseNormal(),
         name=name,
+        trainable=trainable,
     )(x)
 
 
@@ -169,14 +279,54 @@ def _pad(x, size, strides, padding, dilation):
     return x, "valid"
 
 
-def batch_norm(x, name, epsilon=BATCH_NORM_EPSILON):
-    """Batch normalisation with PyTorch's numbers (its momentum 0.1 is Keras' 0.9)."""
-    return keras.layers.BatchNormalization(momentum=0.9, epsilon=epsilon, name=name)(x)
+def dense(x, units, name, kernel_initializer=TRUNCATED_NORMAL):
+    """Linear map of the last axis, started as transformers are."""
+    return keras.layers.Dense(units, kernel_initializer=kernel_initializer.clone(), name=name)(x)
+
+
+def batch_norm(x, name, epsilon=BATCH_NORM_EPSILON, trainable=True):
+    """Batch normalisation with PyTorch's numbers (its momentum 0.1 is Keras' 0.9).
+
+    Where it is not trainable, Keras runs it as at inference also while training, so its statistics stay as they are.
+    """
+    return keras.layers.BatchNormalization(momentum=0.9, epsilon=epsilon, name=name, trainable=trainable)(x)
+
+
+def prelu(x, name, trainable=True):
+    """ReLU with a learned slope per channel for negative values."""
+    slope = keras.initializers.Constant(0.25)
+    return keras.layers.PReLU(slope, shared_axes=(1, 2), name=name, trainable=trainable)(x)
 
 
 def layer_norm(x, epsilon, name):
     """Layer normalisation over the last axis. The epsilon differs from model to model, so there is no default."""
     return keras.layers.LayerNormalization(epsilon=epsilon, name=name)(x)
+
+
+def attention(query, key, value, heads, name, bias=None):
+    """Multi-head attention `softmax(query @ key^T / sqrt(dim / heads)) @ value`, in the shape of `query`.
+
+    Args:
+        query, key, value: maps `(batch, height, width, dim)` or tokens `(batch, length, dim)`.
+        heads: parts that `dim` is cut into.
+        name: `<name>.weights` is the softmax's output, `(batch, heads, query length, key length)`.
+        bias: a layer that changes the scores before the softmax.
+    """
+    shape = query.shape[1:]
+    query, key, value = (_split_heads(t, heads) for t in (query, key, value))
+    scores = MatMul(transpose_b=True, scale=(shape[-1] // heads) ** -0.5)(query, key)
+    if bias is not None:
+        scores = bias(scores)
+    weights = keras.layers.Softmax(name=f"{name}.weights")(scores)
+    x = keras.layers.Permute((2, 1, 3))(MatMul()(weights, value))
+    return keras.layers.Reshape(shape)(x)
+
+
+def _split_heads(x, heads):
+    """`(batch, ..., dim)` to `(batch, heads, length, dim / heads)`."""
+    *places, dim = x.shape[1:]
+    x = keras.layers.Reshape((math.prod(places), heads, dim // heads))(x)
+    return keras.layers.Permute((2, 1, 3))(x)
 
 
 def drop_path(x, rate):

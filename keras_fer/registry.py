@@ -1,26 +1,41 @@
 """Models and backbones by name."""
 
 import difflib
+import functools
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import keras
 
 from keras_fer.errors import InputError
 from keras_fer.layers import IMAGENET_MEAN, IMAGENET_STD, Normalize
 
-_MODELS: dict[str, Callable] = {}
-_BACKBONES: dict[str, Callable] = {}
+
+class Family(NamedTuple):
+    """What builds a graph, and which pictures it takes: height and width are multiples of `size_step`."""
+
+    build: Callable
+    size_step: int
 
 
-def register_model(function: Callable) -> Callable:
+_MODELS: dict[str, Family] = {}
+_BACKBONES: dict[str, Family] = {}
+
+
+def register_model(function: Callable | None = None, *, size_step: int = 32) -> Callable:
     """Enter `function(x, num_classes, **options) -> logits` under its own name; `x` is the normalised picture."""
-    _MODELS[function.__name__] = function
-    return function
+    return _register(function, size_step, _MODELS)
 
 
-def register_backbone(function: Callable) -> Callable:
+def register_backbone(function: Callable | None = None, *, size_step: int = 32) -> Callable:
     """Enter `function(x, **options) -> [feature maps]` under its own name; `x` is the normalised picture."""
-    _BACKBONES[function.__name__] = function
+    return _register(function, size_step, _BACKBONES)
+
+
+def _register(function, size_step, table):
+    if function is None:
+        return functools.partial(_register, size_step=size_step, table=table)
+    table[function.__name__] = Family(function, size_step)
     return function
 
 
@@ -47,7 +62,7 @@ def create_model(
     Args:
         name: one of `list_models()`.
         num_classes: length of the output.
-        input_size: height and width of the input in pixels, a multiple of 32.
+        input_size: height and width of the input in pixels, a multiple of 32 (of 16 where the model can).
         mean, std: of the training set's RGB in 0..1; ImageNet's by default. They are applied inside the graph.
         options: what the family's function takes besides (see its docstring).
 
@@ -60,9 +75,9 @@ def create_model(
     """
     if num_classes < 2:
         raise InputError(f"num_classes is {num_classes}; a classifier needs at least 2")
-    picture, x = _normalised_input(input_size, mean, std)
-    logits = _find(name, _MODELS, "model")(x, num_classes, **options)
-    return keras.Model(picture, logits, name=name)
+    family = _find(name, _MODELS, "model")
+    picture, x = _normalised_input(family, input_size, mean, std)
+    return keras.Model(picture, family.build(x, num_classes, **options), name=name)
 
 
 def create_backbone(
@@ -77,18 +92,20 @@ def create_backbone(
     Raises:
         InputError: unknown name or a size that cannot be.
     """
-    picture, x = _normalised_input(input_size, mean, std)
-    return keras.Model(picture, _find(name, _BACKBONES, "backbone")(x, **options), name=name)
+    family = _find(name, _BACKBONES, "backbone")
+    picture, x = _normalised_input(family, input_size, mean, std)
+    return keras.Model(picture, family.build(x, **options), name=name)
 
 
-def _normalised_input(input_size, mean, std):
-    if input_size < 32 or input_size % 32:
-        raise InputError(f"input_size is {input_size}; expected a multiple of 32")
+def _normalised_input(family, input_size, mean, std):
+    step = family.size_step
+    if input_size < step or input_size % step:
+        raise InputError(f"input_size is {input_size}; expected a multiple of {step}")
     picture = keras.Input((input_size, input_size, 3), name="image")
     return picture, Normalize(mean, std, name="normalize")(picture)
 
 
-def _find(name: str, table: dict[str, Callable], what: str) -> Callable:
+def _find(name: str, table: dict[str, Family], what: str) -> Family:
     if name not in table:
         close = difflib.get_close_matches(name, table, n=1)
         hint = f"; did you mean {close[0]}?" if close else ""

@@ -23,7 +23,7 @@ def efficientface(x, num_classes):
         num_classes: length of the logits.
     """
     # --- Stem ---
-    x = _relu(batch_norm(conv(x, CHANNELS[0], 3, 2, name="conv1.0"), name="conv1.1"))
+    x = _relu(batch_norm(conv(x, CHANNELS[0], 3, 2, name="conv1.0"), name="conv1.1"), name="conv1")
     # The map is not negative here, so zero padding pools as PyTorch's minus infinity does.
     x = stem = keras.layers.MaxPooling2D(3, 2, name="maxpool")(keras.layers.ZeroPadding2D(1)(x))
 

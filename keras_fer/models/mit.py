@@ -7,7 +7,7 @@ recognition" (the paper's Table I says 128 channels in stage 3; its published 3.
 import keras
 import numpy as np
 
-from keras_fer.layers import ChannelSplit, MatMul, conv, depthwise_conv, drop_path, gelu, layer_norm
+from keras_fer.layers import ChannelSplit, attention, conv, dense, depthwise_conv, drop_path, gelu, layer_norm
 from keras_fer.registry import register_backbone, register_model
 
 DIMS = (32, 64, 160, 256)
@@ -86,39 +86,21 @@ def _block(x, heads, reduction, drop_rate, name):
 
 def _attention(x, heads, reduction, name):
     """Multi-head attention whose keys and values come from a map that is `reduction` times smaller (equation 2)."""
-    _, height, width, dim = x.shape
-    query = _dense(dim, f"{name}.q")(x)
+    dim = x.shape[-1]
+    query = dense(x, dim, f"{name}.q")
     if reduction > 1:
         # Kernel and stride are equal, so there is nothing to pad.
         x = conv(x, dim, reduction, reduction, padding=0, use_bias=True, name=f"{name}.sr")
         x = layer_norm(x, EMBEDDING_EPSILON, name=f"{name}.norm")
-    key, value = ChannelSplit()(_dense(2 * dim, f"{name}.kv")(x))
-
-    query, key, value = (_split_heads(t, heads) for t in (query, key, value))
-    scores = MatMul(transpose_b=True, scale=(dim // heads) ** -0.5)(query, key)
-    weights = keras.layers.Softmax(name=f"{name}.weights")(scores)
-    x = MatMul()(weights, value)
-
-    x = keras.layers.Permute((2, 1, 3))(x)
-    x = keras.layers.Reshape((height, width, dim))(x)
-    return _dense(dim, f"{name}.proj")(x)
-
-
-def _split_heads(x, heads):
-    """`(batch, height, width, dim)` to `(batch, heads, height * width, dim / heads)`."""
-    _, height, width, dim = x.shape
-    x = keras.layers.Reshape((height * width, heads, dim // heads))(x)
-    return keras.layers.Permute((2, 1, 3))(x)
+    key, value = ChannelSplit()(dense(x, 2 * dim, f"{name}.kv"))
+    x = attention(query, key, value, heads, name)
+    return dense(x, dim, f"{name}.proj")
 
 
 def _mix_ffn(x, name):
     """Dense, 3x3 depthwise convolution (which gives the position away through its zero padding), GELU, dense."""
     dim = x.shape[-1]
-    x = _dense(MLP_RATIO * dim, f"{name}.fc1")(x)
+    x = dense(x, MLP_RATIO * dim, f"{name}.fc1")
     x = depthwise_conv(x, 3, use_bias=True, name=f"{name}.dwconv.dwconv")
     x = keras.layers.Activation(gelu)(x)
-    return _dense(dim, f"{name}.fc2")(x)
-
-
-def _dense(units, name):
-    return keras.layers.Dense(units, kernel_initializer=keras.initializers.TruncatedNormal(stddev=0.02), name=name)
+    return dense(x, dim, f"{name}.fc2")

@@ -1,0 +1,49 @@
+"""What the machine decides: compiled steps, mixed precision, and what to note down about both."""
+
+import platform
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+BACKEND = keras.backend.backend()
+
+if BACKEND != "tensorflow":
+    # TensorFlow only reads the data then; it must not take the accelerator's memory.
+    tf.config.set_visible_devices([], "GPU")
+
+
+def has_gpu() -> bool:
+    """Whether the Keras backend sees a GPU."""
+    if BACKEND == "jax":
+        import jax
+
+        return jax.default_backend() == "gpu"
+    return bool(tf.config.get_visible_devices("GPU"))
+
+
+def jit_compile(choice: str = "auto") -> bool:
+    """`auto` compiles on a GPU alone: XLA makes these models slower on a CPU. JAX always compiles."""
+    if BACKEND == "jax":
+        return True
+    return has_gpu() if choice == "auto" else choice == "on"
+
+
+def dtype_policy(choice: str = "auto") -> str:
+    """The Keras policy for a recipe's `mixed_precision`; `auto` is float16 with a loss scale on a GPU alone."""
+    if choice == "auto":
+        choice = "float16" if has_gpu() else "none"
+    return "float32" if choice == "none" else f"mixed_{choice}"
+
+
+def describe() -> dict[str, str]:
+    """Versions and hardware, for the record."""
+    return {
+        "python": platform.python_version(),
+        "keras": keras.__version__,
+        "backend": BACKEND,
+        "tensorflow": tf.__version__,
+        "numpy": np.__version__,
+        "machine": f"{platform.system()} {platform.machine()}",
+        "gpu": "yes" if has_gpu() else "no",
+    }

@@ -1,0 +1,112 @@
+"""Train a model: `python -m train.fit --model mit_fusion`, on the built-in drawn faces or with `--data` on any set."""
+
+import argparse
+import dataclasses
+import datetime
+from pathlib import Path
+
+import keras_fer
+from keras_fer.command import run as run_command
+from keras_fer.errors import InputError
+from train import loop, recipes, run
+from train.data import DatasetInfo, read_info
+from train.run import Config
+
+DRAWN = Path("data/drawn")
+
+EXAMPLES = """examples:
+  python -m train.fit --model mit_fusion
+  python -m train.fit --model efficientface --data data/fer2013 --recipe efficientface_scratch --set epochs=20
+  python -m train.fit --resume runs/efficientface-fer2013-0101-120000
+"""
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Parse the command line and train."""
+    args = parse(argv)
+    if args.resume:
+        folder = args.resume
+        config, info = go_on(args)
+    else:
+        config, info = start(args)
+        folder = args.out or Path("runs", f"{config.model}-{info.name}-{datetime.datetime.now():%m%d-%H%M%S}")
+    loop.fit(config, info, folder, resume=bool(args.resume))
+    loop.report(config, info, folder)
+
+
+def parse(argv: list[str] | None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m train.fit",
+        description="Train a model. The run folder is complete after every epoch, and --resume goes on from there.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--model", metavar="NAME", help="a name from keras_fer.list_models()")
+    add("--data", type=Path, metavar="DIR", help=f"from train.prepare (default: {DRAWN}, which is made when missing)")
+    add(
+        "--recipe",
+        metavar="NAME",
+        help=f"default: the model's, on drawn faces drawn; {', '.join(recipes.list_recipes())}",
+    )
+    add("--set", action="append", default=[], metavar="KEY=VALUE", help="replace a setting of the recipe")
+    add("--epochs", type=int, metavar="N", help="short for --set epochs=N")
+    add("--seed", type=int, metavar="N", help="(default: 0)")
+    add(
+        "--val",
+        metavar="SPLIT",
+        help="the split that chooses the epoch (default: val); with another, val is trained on",
+    )
+    add("--limit", type=int, metavar="N", help="use only the first N pictures of every split")
+    add("--init", metavar="WEIGHTS", help="start from these trained weights: a run folder or a .keras file")
+    add("--out", type=Path, metavar="RUN", help="the run folder (default: under runs/)")
+    add("--resume", type=Path, metavar="RUN", help="go on with a run, as its config.json says")
+    args = parser.parse_args(argv)
+    fixed = [
+        name for name in ("model", "recipe", "seed", "val", "limit", "init", "out") if getattr(args, name) is not None
+    ]
+    if args.resume and fixed:
+        raise InputError(f"--resume takes --{fixed[0]} from the run; it goes with --set, --epochs and --data only")
+    if not args.resume and not args.model:
+        raise InputError("--model is missing (or --resume, to go on with a run)")
+    if args.epochs is not None:
+        args.set.append(f"epochs={args.epochs}")
+    return args
+
+
+def start(args: argparse.Namespace) -> tuple[Config, DatasetInfo]:
+    """The configuration of a new run."""
+    if args.model not in keras_fer.list_models():
+        keras_fer.create_model(args.model)  # raises, and says which names there are
+    recipe_name = args.recipe or ("drawn" if args.data is None else args.model)
+    config = Config(
+        model=args.model,
+        recipe_name=recipe_name,
+        recipe=recipes.load(recipe_name).override(args.set),
+        data=str(args.data or DRAWN),
+        seed=args.seed or 0,
+        val=args.val or "val",
+        limit=args.limit,
+        init=args.init,
+    )
+    return config, read_info(config.data)
+
+
+def go_on(args: argparse.Namespace) -> tuple[Config, DatasetInfo]:
+    """The configuration of a run that goes on."""
+    config, record = run.read_config(args.resume)
+    data = str(args.data or config.data)
+    config = dataclasses.replace(config, recipe=config.recipe.override(args.set), data=data)
+    info = read_info(config.data)
+    if run.fingerprint(info) != record["dataset"]["fingerprint"]:
+        raise InputError(
+            f"{config.data} is not the data that {args.resume} was trained on: its {record['dataset']} differs"
+        )
+    if args.set:
+        run.write_config(args.resume, config, info)
+    return config, info
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,175 @@
+"""The training run: model, optimizer, data and callbacks put together around `keras.Model.fit`."""
+
+import dataclasses
+from pathlib import Path
+
+import keras
+
+import keras_fer
+from train import device, evaluate, metrics, run
+from train.callbacks import Diverged, Progress, RunFolder, StopOnNaN
+from train.data import DatasetInfo, evaluation_batches, steps_per_epoch, training_batches
+from train.optim import make_loss, make_optimizer
+from train.recipes import Recipe
+from train.run import Config
+from train.transfer import transfer
+
+
+def fit(config: Config, info: DatasetInfo, folder: Path, resume: bool = False) -> None:
+    """Train as `config` says and keep `folder` (see `train.run`) up to date after every epoch.
+
+    With `resume` the run goes on after its last whole epoch and ends as one that was never interrupted: the weights,
+    the optimizer, the random generators and all counters are restored, and the pictures of an epoch depend on its
+    number and the seed alone.
+
+    Raises:
+        InputError: a model, recipe or split that is not there; the loss became NaN (`Diverged`).
+    """
+    recipe = config.recipe
+    info.require("train"), info.require(config.val)
+    if config.val != "val" and "val" in info.splits:
+        info = with_val_in_train(info)
+    keras.utils.set_random_seed(config.seed)
+    published = make_model(config, info)
+    network = make_model(config, info, device.dtype_policy(recipe.mixed_precision))
+    if config.init and not resume:
+        print(f"init from {config.init}: {transfer(keras_fer.load(config.init), network, info.classes)}")
+
+    # A method that needs a step of its own subclasses keras.Model around the network's inputs and outputs; all that
+    # follows only asks for a compiled model that shares the network's weights.
+    model = network
+    steps = steps_per_epoch(info, "train", recipe.batch_size, config.limit)
+    model.compile(
+        optimizer=make_optimizer(recipe, model, steps),
+        loss=make_loss(recipe),
+        metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
+        jit_compile=device.jit_compile(recipe.jit),
+    )
+    model.optimizer.build(model.trainable_variables)
+
+    if resume:
+        progress = run.load_state(folder, model)
+    else:
+        progress = run.create(folder, config, info)
+    first_epoch = progress["epoch"] if progress else 0
+    if progress and progress["stopped"]:
+        return
+
+    average = keras.callbacks.SwapEMAWeights() if recipe.ema else None
+    companions = _companions(recipe)
+    callbacks = [
+        average,
+        StopOnNaN(),
+        Progress(steps * recipe.batch_size),
+        *companions,
+        keras.callbacks.TensorBoard(folder / "tensorboard", write_graph=False),
+        RunFolder(folder, network, published, make_card(config, info), companions, average, progress),
+    ]
+    data = {"batch_size": recipe.batch_size, "input_size": recipe.input_size, "limit": config.limit}
+    try:
+        model.fit(
+            training_batches(
+                info,
+                "train",
+                **data,
+                augment=recipe.augment,
+                labels=recipe.labels,
+                seed=config.seed,
+                first_epoch=first_epoch,
+                epochs=recipe.epochs,
+            ),
+            steps_per_epoch=steps,
+            initial_epoch=first_epoch,
+            epochs=recipe.epochs,
+            validation_data=evaluation_batches(info, config.val, **data),
+            class_weight=class_weights(info) if recipe.class_weights == "balanced" else None,
+            callbacks=[callback for callback in callbacks if callback],
+            verbose=0,
+        )
+    except Diverged as error:
+        raise Diverged(
+            f"{error}; the state before that epoch is kept: go on with --resume {folder} --set learning_rate=..."
+        ) from None
+
+
+def make_model(config: Config, info: DatasetInfo, dtype_policy: str = "float32") -> keras.Model:
+    """The config's model with fresh weights, for the classes of the data."""
+    recipe = config.recipe
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(dtype_policy)
+    try:
+        return keras_fer.create_model(
+            config.model,
+            num_classes=len(info.classes),
+            input_size=recipe.input_size,
+            mean=recipe.mean,
+            std=recipe.std,
+            **recipe.model_options,
+        )
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def make_card(config: Config, info: DatasetInfo) -> dict:
+    """What a weight says about itself."""
+    return {
+        "model": config.model,
+        "classes": list(info.classes),
+        "input_size": config.recipe.input_size,
+        "mean": list(config.recipe.mean),
+        "std": list(config.recipe.std),
+        "recipe": config.recipe_name,
+        "data": info.name,
+        "data_fingerprint": run.fingerprint(info),
+        "val_split": config.val,
+        "seed": config.seed,
+    }
+
+
+def class_weights(info: DatasetInfo) -> dict[int, float]:
+    """Weights inverse to the classes' frequency in the training split, so that the mean over its pictures is 1."""
+    counts = [info.splits["train"].counts[name] for name in info.classes]
+    present = sum(count > 0 for count in counts)
+    return {i: sum(counts) / (present * count) if count else 0.0 for i, count in enumerate(counts)}
+
+
+def with_val_in_train(info: DatasetInfo) -> DatasetInfo:
+    """The data set with its `val` joined to `train`, for runs that choose their epoch on another split."""
+    train, val = info.splits["train"], info.splits["val"]
+    joined = dataclasses.replace(
+        train,
+        n=train.n + val.n,
+        counts={name: train.counts[name] + val.counts[name] for name in train.counts},
+        bytes=train.bytes + val.bytes,
+        files=train.files | val.files,
+    )
+    return dataclasses.replace(info, splits=info.splits | {"train": joined})
+
+
+def report(config: Config, info: DatasetInfo, folder: Path) -> dict:
+    """Measure the best epoch on the test split (without one, on the split that chose it); print and write it."""
+    split = "test" if "test" in {**info.splits, **info.aliases} else config.val
+    model = keras_fer.load(folder)
+    result = evaluate.measure(model, info, split, config.recipe.batch_size, config.limit)
+    result |= {"epoch": model.card["epoch"], "epoch_chosen_on": config.val}
+    if result["split"] == info.aliases.get(config.val, config.val):
+        result["note"] = "these pictures also chose the epoch, so the figures are on the high side"
+    evaluate.write(result, folder)
+    print(f"epoch {result['epoch']}, chosen on {config.val}; on {result['split']}:")
+    print(metrics.table(result))
+    if "note" in result:
+        print(f"note: {result['note']}")
+    return result
+
+
+def _companions(recipe: Recipe) -> list[keras.callbacks.Callback]:
+    """Keras' callbacks that act on the validation accuracy."""
+    watch = {"monitor": "val_accuracy", "mode": "max", "min_delta": 0.0}
+    companions = []
+    if recipe.schedule == "plateau":
+        companions.append(
+            keras.callbacks.ReduceLROnPlateau(factor=recipe.decay_factor, patience=recipe.decay_epochs, **watch)
+        )
+    if recipe.early_stopping:
+        companions.append(keras.callbacks.EarlyStopping(patience=recipe.early_stopping, **watch))
+    return companions

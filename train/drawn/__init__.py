@@ -8,12 +8,13 @@ import numpy as np
 
 from keras_fer.errors import InputError
 from keras_fer.files import replacing
-from train.drawn.actions import PROTOTYPES, sample_actions, shape
+from train.drawn.actions import PROTOTYPES, sample_actions
+from train.drawn.camera import develop, light_up, occlude, paint_backdrop
 from train.drawn.paint import Canvas
 from train.drawn.person import sample_identity, sample_view
-from train.drawn.portrait import backdrop, develop, draw_person, light_up, occlude
+from train.drawn.portrait import draw_person
 
-_SUPERSAMPLING = 2
+SUPERSAMPLING = 2
 
 
 def draw(seed: int, expression: str, *, size: int = 96, hard: bool = False) -> np.ndarray:
@@ -39,18 +40,17 @@ def draw(seed: int, expression: str, *, size: int = 96, hard: bool = False) -> n
     identity = sample_identity(np.random.default_rng([seed, 0]))
     rng = np.random.default_rng([seed, 1, list(PROTOTYPES).index(expression), hard])
     view = sample_view(rng, hard)
-    strength = rng.uniform(0.3, 1.0) if hard else rng.uniform(0.7, 1.0)
-    actions = sample_actions(rng, expression, strength)
+    actions = sample_actions(rng, expression, rng.uniform(0.3 if hard else 0.7, 1))
 
-    side = size * _SUPERSAMPLING
+    side = size * SUPERSAMPLING
     pixels = np.empty((3, side, side), np.float32)
-    backdrop(pixels, view, rng)
+    paint_backdrop(pixels, view, rng)
     centre = (side * (0.5 + view.shift[0]), side * (0.5 + view.shift[1]))
     canvas = Canvas(pixels, centre, side * view.scale, view.roll, (np.sin(view.yaw), np.sin(view.pitch)))
-    draw_person(canvas, identity, actions, shape(identity, actions), view)
-    occlude(canvas, view, rng)
-    light_up(pixels, view, centre, canvas.scale)
-    return develop(pixels, _SUPERSAMPLING, view, rng)
+    draw_person(canvas, identity, actions, view)
+    occlude(canvas, identity, view, rng)
+    light_up(canvas, view)
+    return develop(pixels, view, rng, supersampling=SUPERSAMPLING)
 
 
 def contact_sheet(path: str | Path, *, identities: int = 8, size: int = 96, seed: int = 0, hard: bool = False) -> None:

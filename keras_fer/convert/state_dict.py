@@ -112,10 +112,10 @@ def load_state_dict(
     dead = DEAD.get(model.name, ())
     given = {name.removeprefix("module."): array for name, array in state_dict.items()}
     given = {name: array for name, array in given.items() if not name.endswith(BOOKKEEPING)}
-    dropped = [name for name in given if name.startswith(dead)]
-    given = {name: array for name, array in given.items() if not name.startswith(dead)}
 
     wanted = torch_entries(model)
+    dropped = [name for name in given if name.startswith(dead) and name not in wanted]
+    given = {name: array for name, array in given.items() if name not in dropped}
     matched = [name for name in wanted if name in given and wanted[name].fits(given[name])]
     misshaped = [name for name in wanted if name in given and not wanted[name].fits(given[name])]
     absent = [name for name in wanted if name not in given]

@@ -185,7 +185,7 @@ def sample_actions(rng: np.random.Generator, expression: str, strength: float) -
     The prototype's units vary one by one, the sides differ a little, and faint units that do not belong to the
     expression come along, as on real faces.
     """
-    stray = 0.12 * rng.uniform(size=len(UNITS)) ** 2
+    stray = 0.08 * rng.uniform(size=len(UNITS)) ** 2
     unevenness = 1 + 0.12 * rng.uniform(-1, 1, (len(UNITS), 2))
     actions = {unit: stray[i] * unevenness[i] for i, unit in enumerate(UNITS)}
     for unit, (low, high) in PROTOTYPES[expression].items():

@@ -62,9 +62,9 @@ BACK_HAIR = {
     "long": [(0.0, -1.5), (0.75, -1.32), (1.16, -0.6), (1.2, 0.5), (1.28, 1.5), (1.12, 2.7), (0.3, 2.8)],
     "scarf": [(0.0, -1.5), (0.75, -1.35), (1.14, -0.7), (1.16, 0.3), (1.0, 1.1), (1.05, 1.8), (0.4, 2.2)],
 }
-NECK = [(0.0, 0.6), (0.52, 0.7), (0.5, 1.5), (0.62, 1.9), (0.0, 2.1)]
-BODY = [(0.0, 1.74), (0.52, 1.7), (1.1, 1.86), (1.75, 2.2), (1.95, 3.6), (0.0, 3.8)]
-NECKLINE = [(0.0, 1.4), (0.5, 1.5), (0.58, 1.78), (0.0, 2.08)]
+NECK = [(0.0, 0.6), (0.52, 0.7), (0.5, 1.45), (0.62, 1.72), (0.0, 2.08)]
+SHOULDERS = [(0.0, 1.74), (0.52, 1.7), (1.1, 1.86), (1.72, 2.2), (1.9, 3.4)]
+BODY = np.concatenate([smooth(joined(mirror(SHOULDERS))), [(1.95, 16.0), (-1.95, 16.0)]])
 DRAPE = [(0.0, 1.0), (0.8, 1.0), (1.02, 1.5), (0.7, 2.05), (0.0, 2.25)]
 
 
@@ -77,13 +77,12 @@ def _back(canvas: Canvas, identity: Identity, palette: Palette) -> None:
         back = ring(np.array(BACK_HAIR[style]) * (1 + 0.08 * identity.volume, 1))
         fill(canvas, back, cloth * 0.9 if style == "scarf" else identity.hair * 0.7, soft=0.03, depth=-0.25)
     if style == "scarf":
-        fill(canvas, ring(BODY), cloth, depth=-0.25)
+        fill(canvas, BODY, cloth, depth=-0.25)
         fill(canvas, ring(DRAPE), cloth * 0.95, soft=0.03, depth=-0.1)
         return
-    fill(canvas, ring(NECK), palette.skin * 0.9, depth=-0.15)
-    fill(canvas, disc((0.0, 1.2), 0.56, 0.42), palette.shade, 0.8, soft=0.14, within=ring(NECK), depth=0.0)
-    fill(canvas, ring(BODY), cloth, depth=-0.25)
-    fill(canvas, ring(NECKLINE), palette.skin * 0.84, depth=-0.2)
+    fill(canvas, BODY, cloth, depth=-0.25)
+    fill(canvas, ring(NECK), palette.skin * 0.9, depth=-0.2)
+    fill(canvas, disc((0.0, 1.2), 0.5, 0.42), palette.shade, 0.8, soft=0.14, depth=-0.1)
     if style not in BACK_HAIR:
         fill(canvas, disc(mirror((1.0, 0.12)), 0.13, 0.25), palette.skin * 0.93, depth=-0.12)
         fill(canvas, disc(mirror((1.02, 0.12)), 0.06, 0.15), palette.shade, 0.7, soft=0.05, depth=-0.12)

@@ -4,8 +4,8 @@
     python -m train.prepare folder my_faces --out data/mine --drop-leaks
     python -m train.prepare drawn --out data/drawn --count 7000
 
-The pictures, their labels and their splits are kept as the data set has them. A set without a validation split gets one:
-a tenth of each class of its training pictures.
+The pictures, their labels and their splits are kept as the data set has them. A set without a validation split gets
+one: a tenth of each class of its training pictures.
 """
 
 import argparse

@@ -81,7 +81,7 @@ class RunFolder(keras.callbacks.Callback):
         folder: the run folder.
         network: the model whose weights are trained.
         published: the same model, uncompiled and in float32, whose file stands for the run.
-        card: of the published model; epoch and validation figures are added.
+        card: of the published model (`train.loop.make_card`); epoch and validation figures are added.
         companions: callbacks whose counters are part of the state.
         average: swaps the weights with their moving average at `on_test_begin` and back at `on_test_end`, if there
             is one.
@@ -111,8 +111,8 @@ class RunFolder(keras.callbacks.Callback):
     def on_train_begin(self, logs=None):
         # Keras' callbacks have just reset themselves.
         if self.progress:
-            for callback, counters in zip(self.companions, self.progress["counters"]):
-                vars(callback).update(counters)
+            for callback in self.companions:
+                vars(callback).update(self.progress["counters"].get(type(callback).__name__, {}))
 
     def on_epoch_end(self, epoch, logs=None):
         best_before = max((row["val_accuracy"] for row in self.history), default=-1.0)
@@ -123,7 +123,8 @@ class RunFolder(keras.callbacks.Callback):
             "epoch": epoch + 1,
             "stopped": self.model.stop_training,
             "history": self.history,
-            "counters": [_counters(callback) for callback in self.companions],
+            "counters": {type(callback).__name__: _counters(callback) for callback in self.companions},
+            "learning_rate": self.card["settings"]["learning_rate"],
         }
         run.save_state(self.folder, self.model, progress)
         run.write_history(self.folder, self.history)

@@ -101,7 +101,8 @@ def evaluation_batches(
 
     dataset = tf.data.TFRecordDataset([str(info.path / file) for file in chosen.files]).take(chosen.n)
     dataset = dataset.map(example, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    return dataset.batch(batch_size).prefetch(tf.data.AUTOTUNE)
+    dataset = dataset.batch(batch_size).prefetch(tf.data.AUTOTUNE)
+    return dataset.apply(tf.data.experimental.assert_cardinality(-(-chosen.n // batch_size)))
 
 
 def steps_per_epoch(info: DatasetInfo, split: str, batch_size: int, limit: int | None = None) -> int:

@@ -22,6 +22,9 @@ def has_gpu() -> bool:
     return bool(tf.config.get_visible_devices("GPU"))
 
 
+NAME = f"{BACKEND} on {'GPU' if has_gpu() else 'CPU'}"
+
+
 def jit_compile(choice: str = "auto") -> bool:
     """`auto` compiles on a GPU alone: XLA makes these models slower on a CPU. JAX always compiles."""
     if BACKEND == "jax":
@@ -41,9 +44,8 @@ def describe() -> dict[str, str]:
     return {
         "python": platform.python_version(),
         "keras": keras.__version__,
-        "backend": BACKEND,
         "tensorflow": tf.__version__,
         "numpy": np.__version__,
         "machine": f"{platform.system()} {platform.machine()}",
-        "gpu": "yes" if has_gpu() else "no",
+        "device": NAME,
     }

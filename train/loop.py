@@ -29,6 +29,8 @@ def fit(config: Config, info: DatasetInfo, folder: Path, resume: bool = False) -
     info.require("train"), info.require(config.val)
     if config.val != "val" and "val" in info.splits:
         info = with_val_in_train(info)
+    steps = steps_per_epoch(info, "train", recipe.batch_size, config.limit)
+
     keras.utils.set_random_seed(config.seed)
     published = make_model(config, info)
     network = make_model(config, info, device.dtype_policy(recipe.mixed_precision))
@@ -38,7 +40,6 @@ def fit(config: Config, info: DatasetInfo, folder: Path, resume: bool = False) -
     # A method that needs a step of its own subclasses keras.Model around the network's inputs and outputs; all that
     # follows only asks for a compiled model that shares the network's weights.
     model = network
-    steps = steps_per_epoch(info, "train", recipe.batch_size, config.limit)
     model.compile(
         optimizer=make_optimizer(recipe, model, steps),
         loss=make_loss(recipe),
@@ -47,13 +48,20 @@ def fit(config: Config, info: DatasetInfo, folder: Path, resume: bool = False) -
     )
     model.optimizer.build(model.trainable_variables)
 
-    if resume:
-        progress = run.load_state(folder, model)
-    else:
-        progress = run.create(folder, config, info)
-    first_epoch = progress["epoch"] if progress else 0
-    if progress and progress["stopped"]:
+    progress = run.load_state(folder, model) if resume else None
+    if progress and (progress["stopped"] or progress["epoch"] >= recipe.epochs):
+        print(f"{folder} is complete after epoch {progress['epoch']}")
         return
+    if progress and progress["learning_rate"] != recipe.learning_rate and recipe.schedule in ("constant", "plateau"):
+        # These rates are part of the state; the others are functions of the step.
+        model.optimizer.learning_rate = recipe.learning_rate
+    if not resume:
+        run.create(folder, config, info)
+    counts = f"{info.splits['train'].n} train, {info.require(config.val).n} {config.val}"
+    print(
+        f"{config.model} ({network.count_params() / 1e6:.2f} M parameters), recipe {config.recipe_name}, "
+        f"on {info.name} ({counts}), {device.NAME}, into {folder}"
+    )
 
     average = keras.callbacks.SwapEMAWeights() if recipe.ema else None
     companions = _companions(recipe)
@@ -65,25 +73,28 @@ def fit(config: Config, info: DatasetInfo, folder: Path, resume: bool = False) -
         keras.callbacks.TensorBoard(folder / "tensorboard", write_graph=False),
         RunFolder(folder, network, published, make_card(config, info), companions, average, progress),
     ]
+    first_epoch = progress["epoch"] if progress else 0
     data = {"batch_size": recipe.batch_size, "input_size": recipe.input_size, "limit": config.limit}
+    training = training_batches(
+        info,
+        "train",
+        **data,
+        augment=recipe.augment,
+        labels=recipe.labels,
+        seed=config.seed,
+        first_epoch=first_epoch,
+        epochs=recipe.epochs,
+    )
     try:
         model.fit(
-            training_batches(
-                info,
-                "train",
-                **data,
-                augment=recipe.augment,
-                labels=recipe.labels,
-                seed=config.seed,
-                first_epoch=first_epoch,
-                epochs=recipe.epochs,
-            ),
+            training,
             steps_per_epoch=steps,
             initial_epoch=first_epoch,
             epochs=recipe.epochs,
             validation_data=evaluation_batches(info, config.val, **data),
             class_weight=class_weights(info) if recipe.class_weights == "balanced" else None,
             callbacks=[callback for callback in callbacks if callback],
+            shuffle=False,
             verbose=0,
         )
     except Diverged as error:
@@ -119,6 +130,7 @@ def make_card(config: Config, info: DatasetInfo) -> dict:
         "mean": list(config.recipe.mean),
         "std": list(config.recipe.std),
         "recipe": config.recipe_name,
+        "settings": config.recipe.to_dict(),
         "data": info.name,
         "data_fingerprint": run.fingerprint(info),
         "val_split": config.val,

@@ -49,7 +49,7 @@ def learning_rate(recipe: Recipe, steps_per_epoch: int) -> float | keras.optimiz
     schedules = keras.optimizers.schedules
     if recipe.schedule == "cosine":
         steps = recipe.epochs * steps_per_epoch
-        warmup = round(recipe.warmup * steps)
+        warmup = int(recipe.warmup * steps)
         if not warmup:
             return schedules.CosineDecay(recipe.learning_rate, steps)
         return schedules.CosineDecay(0.0, steps - warmup, warmup_target=recipe.learning_rate, warmup_steps=warmup)

@@ -45,17 +45,11 @@ def curves(history: list[dict], path: Path) -> None:
         loss.set_title("Loss")
         loss.legend()
         accuracy.set_title("Accuracy, %")
-        accuracy.annotate(
-            f"{100 * best['val_accuracy']:.1f} in epoch {best['epoch']}",
-            (best["epoch"], 100 * best["val_accuracy"]),
-            xytext=(0, -14),
-            textcoords="offset points",
-            ha="center",
-            color=VALIDATION,
-        )
+        note = f"{100 * best['val_accuracy']:.1f} in epoch {best['epoch']}"
+        accuracy.set_title(note, loc="right", color=VALIDATION, weight="normal", size="medium")
         rate.plot(epochs, [row["learning_rate"] for row in history], color=MUTED, marker=marker)
         rate.set_title("Learning rate")
-        rate.ticklabel_format(axis="y", scilimits=(-2, 2))
+        rate.yaxis.set_major_formatter("{x:g}")
         for axes in (loss, accuracy, rate):
             axes.set_xlabel("epoch", color=MUTED)
             axes.xaxis.get_major_locator().set_params(integer=True)
@@ -76,8 +70,9 @@ def confusion(result: dict, path: Path) -> None:
         figure = Figure(figsize=(1.6 + 0.85 * len(classes), 1.3 + 0.75 * len(classes)), layout="constrained")
         axes = figure.subplots()
         axes.imshow(rates, cmap="Blues", vmin=0, vmax=1, aspect="auto")
-        for (row, column), rate in np.ndenumerate(rates):
-            color = "white" if rate > 0.5 else "#333333" if counts[row, column] else "#bbbbbb"
+        for row, column in np.argwhere(counts):
+            rate = rates[row, column]
+            color = "white" if rate > 0.5 else "#333333"
             axes.text(column, row - 0.12, f"{100 * rate:.0f} %", ha="center", va="center", color=color)
             axes.text(column, row + 0.24, counts[row, column], ha="center", va="center", color=color, fontsize=7)
         axes.set_xticks(range(len(classes)), classes, rotation=30, ha="right", rotation_mode="anchor")

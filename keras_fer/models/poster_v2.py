@@ -48,7 +48,7 @@ VIT_EPSILON = 1e-6
 
 @register_model(size_step=16)
 def poster_v2(x, num_classes, frozen_landmarks=True):
-    """43.8M parameters (42.9M of them trained), 8.6 GMACs at 224.
+    """43.8M parameters (42.8M of them trained), 8.6 GMACs at 224.
 
     A map larger than its attention window (above 224 pixels) is cut into the fewest equal windows that are not larger;
     at multiples of 224 these are the paper's. The position embedding and the position bias tables follow the input

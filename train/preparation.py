@@ -11,8 +11,7 @@ import hashlib
 import io
 import itertools
 from array import array
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -24,6 +23,7 @@ from tqdm import tqdm
 
 from keras_fer.errors import InputError
 from keras_fer.files import replacing
+from train.parallel import map_ahead
 from train.prepared import INFO_FILE, DatasetInfo, Split, encode_example, write_info
 from train.sources import Record, Source
 
@@ -32,7 +32,6 @@ VAL_SHARE = 0.1
 UNREADABLE_LIMIT = 0.01
 """The share of unreadable pictures above which something must be wrong with the source as a whole."""
 PICTURES_PER_SHARD = 2048
-PICTURES_UNDER_WAY = 64
 JPEG_QUALITY = 95
 
 
@@ -72,33 +71,21 @@ def prepare(
 
     Raises:
         InputError: `out` holds something else than prepared data, over 1 % of the pictures are unreadable, or there
-            is no picture to train on.
+            is none.
         OSError: the disk is full.
     """
     out = Path(out)
     if out.exists() and not (out.is_dir() and ((out / INFO_FILE).exists() or not any(out.iterdir()))):
         raise InputError(f"{out} exists and holds no prepared data; it would be replaced, so choose another --out")
     rng = np.random.default_rng(seed)
-    notes = list(source.notes)
     with replacing(out) as folder:
         folder.mkdir()
         spool, unreadable = _fill_spool(source, folder / "spool", size)
-        splits = spool.splits.copy()
-        train, val = (splits == SPLITS.index(name) for name in ("train", "val"))
         leaks = _count_leaks(spool)
-        dropped = np.zeros_like(train)
-        if drop_leaks:
-            dropped = train & np.isin(spool.digests, spool.digests[~train])
-            notes.append(f"{dropped.sum()} pictures of train that are in another split too were dropped")
-        if not val.any():
-            candidates = np.flatnonzero(train & ~dropped)
-            chosen = candidates[_stratified_tenth(spool.labels[candidates], spool.digests[candidates], rng)]
-            splits[chosen] = SPLITS.index("val")
-            notes.append(f"val is a stratified tenth of train, chosen with seed {seed}")
-        rows = {name: np.flatnonzero((splits == index) & ~dropped) for index, name in enumerate(SPLITS)}
-        if not rows["train"].size:
-            raise InputError(f"{source.name}: no picture is left to train on")
-        with (folder / "spool").open("rb") as file, tqdm(total=splits.size, desc="writing", unit=" pictures") as bar:
+        rows, notes = _choose_splits(spool, drop_leaks, rng)
+        if not any(chosen.size for chosen in rows.values()):
+            raise InputError(f"{source.name}: there is no picture in it")
+        with (folder / "spool").open("rb") as file, _progress("writing", spool.labels.size) as bar:
             written = {
                 name: _write_split(folder, name, file, spool, rng.permutation(chosen), source.classes, bar)
                 for name, chosen in rows.items()
@@ -113,7 +100,7 @@ def prepare(
             aliases=dict(source.aliases),
             distributions=source.distributions,
             seed=seed,
-            notes=notes,
+            notes=[*source.notes, *notes],
             unreadable=unreadable,
             leaks=leaks,
         )
@@ -132,9 +119,8 @@ def _fill_spool(source: Source, path: Path, size: int | None) -> tuple[Spool, li
         except Unreadable as error:
             return error
 
-    with path.open("wb") as file:
-        looked_at = _map_in_threads(look, tqdm(source.records, "reading", source.total, unit=" pictures"))
-        for record, picture in looked_at:
+    with path.open("wb") as file, ThreadPoolExecutor() as pool:
+        for record, picture in map_ahead(pool, look, _progress("reading", source.total, source.records)):
             if isinstance(picture, Unreadable):
                 unreadable.append({"id": record.id, "reason": str(picture)})
                 _check_share(unreadable, source.total)
@@ -153,19 +139,6 @@ def _check_share(unreadable: list[dict[str, str]], total: int) -> None:
     if len(unreadable) > UNREADABLE_LIMIT * total:
         first = "; ".join(f"{entry['id']}: {entry['reason']}" for entry in unreadable[:3])
         raise InputError(f"{len(unreadable)} of {total} pictures are unreadable, more than 1 %; first {first}")
-
-
-def _map_in_threads(function: Callable, items: Iterable) -> Iterator[tuple]:
-    """(item, function(item)) in the order of `items`, of which only a few are under way at any time."""
-    waiting = deque()
-    with ThreadPoolExecutor() as pool:
-        for item in items:
-            waiting.append((item, pool.submit(function, item)))
-            if len(waiting) == PICTURES_UNDER_WAY:
-                item, future = waiting.popleft()
-                yield item, future.result()
-        for item, future in waiting:
-            yield item, future.result()
 
 
 def check_picture(record: Record, size: int | None = None) -> Picture:
@@ -213,6 +186,24 @@ def _count_leaks(spool: Spool) -> dict[str, int]:
     return {pair: n for pair, n in shared.items() if n}
 
 
+def _choose_splits(
+    spool: Spool, drop_leaks: bool, rng: np.random.Generator
+) -> tuple[dict[str, np.ndarray], list[str]]:
+    """The rows of the spool that each split gets, and what was decided on the way."""
+    notes = []
+    rows = {name: np.flatnonzero(spool.splits == index) for index, name in enumerate(SPLITS)}
+    if drop_leaks:
+        elsewhere = spool.digests[spool.splits != SPLITS.index("train")]
+        leaked = np.isin(spool.digests[rows["train"]], elsewhere)
+        rows["train"] = rows["train"][~leaked]
+        notes.append(f"{leaked.sum()} pictures of train that are in another split too were dropped")
+    if rows["train"].size and not rows["val"].size:
+        chosen = _stratified_tenth(spool.labels[rows["train"]], spool.digests[rows["train"]], rng)
+        rows["train"], rows["val"] = rows["train"][~chosen], rows["train"][chosen]
+        notes.append("val is a stratified tenth of train, fixed by the seed")
+    return rows, notes
+
+
 def _stratified_tenth(labels: np.ndarray, digests: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Which of the pictures to set aside: a tenth of each class, and all copies of a picture or none."""
     _, first, group = np.unique(digests, return_index=True, return_inverse=True)
@@ -242,6 +233,10 @@ def _write_split(
                 bar.update()
     counts = np.bincount(spool.labels[rows], minlength=len(classes)).tolist()
     return Split(len(rows), dict(zip(classes, counts)), int(spool.sizes[rows].sum()), files)
+
+
+def _progress(what: str, total: int, items: Iterable | None = None) -> tqdm:
+    return tqdm(items, what, total, unit=" pictures", disable=None)
 
 
 @contextlib.contextmanager

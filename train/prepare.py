@@ -9,39 +9,62 @@ one: a tenth of each class of its training pictures.
 """
 
 import argparse
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+import tensorflow as tf
 
 from keras_fer.command import run
 from keras_fer.errors import InputError
 from train.preparation import prepare
 from train.prepared import DatasetInfo
-from train.sources import READERS, open_source
+from train.sources import READERS, Source, drawn_faces, open_source
+
+DATASETS = (*READERS, "drawn")
 
 
 def main(argv: Sequence[str] | None = None) -> None:
+    """Parse the command line, prepare, print the counts."""
+    args = parse(argv)
+    tf.config.set_visible_devices([], "GPU")  # pictures are decoded on the CPU
+    source = open_data(args)
+    info = prepare(source, args.out, seed=args.seed, drop_leaks=args.drop_leaks, size=args.size)
+    print(report(info))
+
+
+def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    """The command line."""
     parser = argparse.ArgumentParser(
         "python -m train.prepare", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("dataset", choices=[*READERS, "drawn"], metavar="DATASET", help=", ".join([*READERS, "drawn"]))
-    parser.add_argument("source", nargs="?", metavar="SOURCE", help="the data set's file or folder (not for drawn)")
-    parser.add_argument("--out", required=True, metavar="DIR", type=Path, help="the folder to write")
-    parser.add_argument(
-        "--seed", type=int, default=0, help="of the records' order and the validation tenth (%(default)s)"
-    )
-    parser.add_argument("--drop-leaks", action="store_true", help="drop from train what is in another split too")
-    parser.add_argument(
-        "--size", type=int, help="shrink pictures whose shorter side is longer; for drawn, their side (96)"
-    )
-    args = parser.parse_args(argv)
+    add = parser.add_argument
+    add("dataset", choices=DATASETS, metavar="DATASET", help=", ".join(DATASETS))
+    add("source", nargs="?", metavar="SOURCE", help="the data set's file or folder; not for drawn")
+    add("--out", required=True, metavar="DIR", type=Path, help="the folder to write")
+    add("--seed", type=int, default=0, help="of the records' order, the validation tenth and the drawing (default: 0)")
+    add("--drop-leaks", action="store_true", help="leave out of train what is in another split too, pixel by pixel")
+    add("--size", type=int, help="shrink pictures whose shorter side is longer; of drawn, the side (default: 96)")
+    add("--count", type=int, help="drawn: how many pictures (default: 7000)")
+    add("--hard", action="store_true", help="drawn: weak expressions, poses, occlusion, noise")
+    return parser.parse_args(argv)
+
+
+def open_data(args: argparse.Namespace) -> Source:
+    """The source that the command line asks for."""
+    drawn = args.dataset == "drawn"
+    if drawn and args.source is not None:
+        raise InputError(f"drawn takes no SOURCE, but got {args.source}")
+    if not drawn and (args.count is not None or args.hard):
+        raise InputError(f"--count and --hard are for drawn, not for {args.dataset}")
+    for option in ("size", "count"):
+        value = getattr(args, option)
+        if value is not None and value < 1:
+            raise InputError(f"--{option} is {value}, expected 1 or more")
+    if drawn:
+        return drawn_faces(args.count or 7000, seed=args.seed, size=args.size or 96, hard=args.hard)
     if args.source is None:
-        raise InputError(f"{args.dataset} needs a SOURCE: the file or folder with the data set")
-    source = open_source(args.dataset, args.source)
-    info = prepare(source, args.out, seed=args.seed, drop_leaks=args.drop_leaks, size=args.size)
-    print(report(info))
+        raise InputError(f"{args.dataset} needs a SOURCE: the file or folder of the data set")
+    return open_source(args.dataset, args.source)
 
 
 def report(info: DatasetInfo) -> str:

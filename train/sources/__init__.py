@@ -9,6 +9,7 @@ from pathlib import Path
 
 from keras_fer.errors import InputError
 from train.sources.affectnet import read_affectnet7, read_affectnet8
+from train.sources.drawn_faces import drawn_faces
 from train.sources.fer2013 import read_fer2013, read_ferplus
 from train.sources.folders import read_caer_s, read_folder
 from train.sources.raf_db import read_raf_db
@@ -25,7 +26,7 @@ READERS: dict[str, Callable[[Path], Source]] = {
 }
 """Every data set that is read from the user's disk."""
 
-__all__ = ["READERS", "Record", "Source", "open_source"]
+__all__ = ["READERS", "Record", "Source", "drawn_faces", "open_source"]
 
 
 def open_source(dataset: str, path: str | Path) -> Source:

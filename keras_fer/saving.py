@@ -28,8 +28,10 @@ def save(model: keras.Model, path: str | os.PathLike, card: dict) -> None:
     missing = [key for key in REQUIRED if key not in card]
     if missing:
         raise ValueError(f"the card lacks {', '.join(missing)}")
-    if len(card["classes"]) != model.output_shape[-1]:
-        raise ValueError(f"the card has {len(card['classes'])} classes, the model {model.output_shape[-1]} logits")
+    # A backbone has maps instead of logits.
+    logits = model.output_shape[-1] if isinstance(model.output_shape, tuple) else 0
+    if len(card["classes"]) != logits:
+        raise ValueError(f"the card has {len(card['classes'])} classes, the model {logits} logits")
     with replacing(path) as temporary:
         model.save(temporary)
         with zipfile.ZipFile(temporary, "a") as archive:

@@ -6,6 +6,7 @@ import struct
 import tarfile
 import zipfile
 from collections import OrderedDict
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -101,7 +102,7 @@ def write_stream(path, content, platform=None, keys=None):
     storages = _Storages(lambda key, kind, base: ("storage", kind, key, "cuda:0", base.size, None))
     content = storages.put(content)
     keys = list(storages.bases) if keys is None else keys
-    with path.open("wb") as file:
+    with Path(path).open("wb") as file:
         for value in (0x1950A86A20F9469CFC6C, 1001, platform or {"little_endian": True}, content, keys):
             file.write(pickled(value))
         for base in storages.bases.values():

@@ -42,24 +42,26 @@ SHARED_LAYERS = (
 BOOKKEEPING = ("num_batches_tracked", "relative_position_index")
 """Entries that hold no weights: a counter, and a table that follows from the size of a window."""
 
+POSTER_DEAD = (
+    "VIT.patch_embed.",
+    "VIT.eca_block.",
+    "VIT.CON1.",
+    "VIT.IRLinear1.",
+    "VIT.IRLinear2.",
+    "VIT.blocks.0.conv.",
+    "VIT.blocks.1.conv.",
+    "ir_back.output_layer.",
+    "face_landback.output_layer.",
+)
 DEAD = {
     "mit_b0": ("head.",),
     "mit_fusion": ("backbone.head.",),
     "ir50": ("output_layer.",),
     "mobilefacenet": ("output_layer.",),
-    "poster_v2": (
-        "VIT.patch_embed.",
-        "VIT.eca_block.",
-        "VIT.CON1.",
-        "VIT.IRLinear1.",
-        "VIT.IRLinear2.",
-        "VIT.blocks.0.conv.",
-        "VIT.blocks.1.conv.",
-        "ir_back.output_layer.",
-        "face_landback.output_layer.",
-    ),
+    "poster_v2": POSTER_DEAD,
+    "btn": POSTER_DEAD,
 }
-"""By model: how the names of entries begin that the authors' code stores but does not use for expressions."""
+"""By model: how the names of entries begin that the authors' files hold but that have no part in its output."""
 
 
 class Entry(NamedTuple):
@@ -84,7 +86,7 @@ class Entry(NamedTuple):
 
 
 class Loaded(NamedTuple):
-    """What `load_state_dict` did: the names that it set, those dropped as dead, those left as they were."""
+    """What `load_state_dict` did: names that it set, names dropped as dead, names whose weights kept their value."""
 
     matched: list[str]
     dropped: list[str]
@@ -109,13 +111,11 @@ def load_state_dict(
     Raises:
         InputError: entries are missing, unexpected or of another shape (shapes as PyTorch writes them).
     """
-    dead = DEAD.get(model.name, ())
-    given = {name.removeprefix("module."): array for name, array in state_dict.items()}
-    given = {name: array for name, array in given.items() if not name.endswith(BOOKKEEPING)}
-
     wanted = torch_entries(model)
-    dropped = [name for name in given if name.startswith(dead) and name not in wanted]
-    given = {name: array for name, array in given.items() if name not in dropped}
+    given = without_bookkeeping(state_dict)
+    dropped = [name for name in given if name.startswith(DEAD.get(model.name, ())) and name not in wanted]
+    for name in dropped:
+        del given[name]
     matched = [name for name in wanted if name in given and wanted[name].fits(given[name])]
     misshaped = [name for name in wanted if name in given and not wanted[name].fits(given[name])]
     absent = [name for name in wanted if name not in given]
@@ -140,6 +140,11 @@ def load_state_dict(
 def to_state_dict(model: keras.Model) -> dict[str, np.ndarray]:
     """The inverse of `load_state_dict`: the model's weights under their torch names, in PyTorch's layout."""
     return {name: entry.to_torch() for name, entry in torch_entries(model).items()}
+
+
+def without_bookkeeping(state_dict: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The entries that hold weights, under names without `module.`, which DataParallel puts before them."""
+    return {k.removeprefix("module."): v for k, v in state_dict.items() if not k.endswith(BOOKKEEPING)}
 
 
 def torch_entries(model: keras.Model) -> dict[str, Entry]:
@@ -181,13 +186,15 @@ def _listed(what: str, names: Sequence[str], limit: int = 8) -> str:
     return f"; {len(names)} {what}: {', '.join(names[:limit])}{rest}"
 
 
-def _explained(model: keras.Model, shapes: Sequence[tuple[tuple[int, ...], tuple[int, ...]]]) -> str:
+def _explained(model: keras.Model, shapes: Sequence[tuple[tuple, tuple]]) -> str:
     """What the usual reasons for other shapes look like: another class count, a stem for grey pictures."""
     reasons = ""
     classes = model.outputs[-1].shape[-1]
+    shapes = [(wanted, found) for wanted, found in shapes if len(wanted) == len(found)]
     counts = {found[0] for wanted, found in shapes if wanted[0] == classes and wanted[1:] == found[1:]}
     if len(counts) == 1:
-        reasons += f". The weights are for {counts.pop()} classes, the model has {classes}"
+        count = counts.pop()
+        reasons += f". The weights are for {count} classes, the model has {classes}: num_classes is to be {count}"
     if any(wanted[1:2] == (3,) and found[1:2] == (1,) and wanted[2:] == found[2:] for wanted, found in shapes):
         reasons += ". The weights are for grey pictures (one channel), the model takes RGB"
     return reasons

@@ -2,6 +2,7 @@
 
 import difflib
 import functools
+import inspect
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -71,11 +72,14 @@ def create_model(
         `(batch, num_classes)`.
 
     Raises:
-        InputError: unknown name, or a size or class count that cannot be.
+        InputError: unknown name or option, or a size or class count that cannot be.
     """
     if num_classes < 2:
         raise InputError(f"num_classes is {num_classes}; a classifier needs at least 2")
     family = _find(name, _MODELS, "model")
+    known = list(inspect.signature(family.build).parameters)[2:]
+    if unknown := [option for option in options if option not in known]:
+        raise InputError(f"{name} does not take {', '.join(unknown)}; its options are {', '.join(known) or 'none'}")
     picture, x = _normalised_input(family, input_size, mean, std)
     return keras.Model(picture, family.build(x, num_classes, **options), name=name)
 

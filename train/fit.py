@@ -10,9 +10,15 @@ from keras_fer.command import run as run_command
 from keras_fer.errors import InputError
 from train import loop, recipes, run
 from train.data import DatasetInfo, read_info
+from train.preparation import prepare
 from train.run import Config
+from train.sources import drawn_faces
 
 DRAWN = Path("data/drawn")
+DRAWN_COUNT = 7000
+
+FIXED = ("model", "recipe", "seed", "val", "limit", "init", "out")
+"""What a run keeps for good."""
 
 EXAMPLES = """examples:
   python -m train.fit --model mit_fusion
@@ -43,29 +49,19 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("--model", metavar="NAME", help="a name from keras_fer.list_models()")
-    add("--data", type=Path, metavar="DIR", help=f"from train.prepare (default: {DRAWN}, which is made when missing)")
-    add(
-        "--recipe",
-        metavar="NAME",
-        help=f"default: the model's, on drawn faces drawn; {', '.join(recipes.list_recipes())}",
-    )
+    add("--model", metavar="NAME", help="one of " + ", ".join(keras_fer.list_models()))
+    add("--data", type=Path, metavar="DIR", help=f"from train.prepare (default: {DRAWN}, which is drawn when missing)")
+    add("--recipe", metavar="NAME", help="the model's by default; one of " + ", ".join(recipes.list_recipes()))
     add("--set", action="append", default=[], metavar="KEY=VALUE", help="replace a setting of the recipe")
     add("--epochs", type=int, metavar="N", help="short for --set epochs=N")
     add("--seed", type=int, metavar="N", help="(default: 0)")
-    add(
-        "--val",
-        metavar="SPLIT",
-        help="the split that chooses the epoch (default: val); with another, val is trained on",
-    )
-    add("--limit", type=int, metavar="N", help="use only the first N pictures of every split")
+    add("--val", metavar="SPLIT", help="the split that chooses the epoch (default: val, else val joins train)")
+    add("--limit", type=int, metavar="N", help="use only N pictures of every split")
     add("--init", metavar="WEIGHTS", help="start from these trained weights: a run folder or a .keras file")
-    add("--out", type=Path, metavar="RUN", help="the run folder (default: under runs/)")
-    add("--resume", type=Path, metavar="RUN", help="go on with a run, as its config.json says")
+    add("--out", type=Path, metavar="RUN", help="the run folder (default: a new one in runs/)")
+    add("--resume", type=Path, metavar="RUN", help="go on with a run; --set and --epochs may change it")
     args = parser.parse_args(argv)
-    fixed = [
-        name for name in ("model", "recipe", "seed", "val", "limit", "init", "out") if getattr(args, name) is not None
-    ]
+    fixed = [name for name in FIXED if getattr(args, name) is not None]
     if args.resume and fixed:
         raise InputError(f"--resume takes --{fixed[0]} from the run; it goes with --set, --epochs and --data only")
     if not args.resume and not args.model:
@@ -79,7 +75,8 @@ def start(args: argparse.Namespace) -> tuple[Config, DatasetInfo]:
     """The configuration of a new run."""
     if args.model not in keras_fer.list_models():
         keras_fer.create_model(args.model)  # raises, and says which names there are
-    recipe_name = args.recipe or ("drawn" if args.data is None else args.model)
+    info = read_info(args.data) if args.data else None
+    recipe_name = args.recipe or ("drawn" if info is None or info.name == "drawn" else args.model)
     config = Config(
         model=args.model,
         recipe_name=recipe_name,
@@ -90,7 +87,15 @@ def start(args: argparse.Namespace) -> tuple[Config, DatasetInfo]:
         limit=args.limit,
         init=args.init,
     )
-    return config, read_info(config.data)
+    return config, info or drawn_data()
+
+
+def drawn_data() -> DatasetInfo:
+    """The built-in drawn faces, drawn when they are used for the first time."""
+    if not DRAWN.exists():
+        print(f"drawing {DRAWN_COUNT} faces into {DRAWN}")
+        return prepare(drawn_faces(DRAWN_COUNT), DRAWN)
+    return read_info(DRAWN)
 
 
 def go_on(args: argparse.Namespace) -> tuple[Config, DatasetInfo]:
@@ -100,9 +105,7 @@ def go_on(args: argparse.Namespace) -> tuple[Config, DatasetInfo]:
     config = dataclasses.replace(config, recipe=config.recipe.override(args.set), data=data)
     info = read_info(config.data)
     if run.fingerprint(info) != record["dataset"]["fingerprint"]:
-        raise InputError(
-            f"{config.data} is not the data that {args.resume} was trained on: its {record['dataset']} differs"
-        )
+        raise InputError(f"{config.data} is not the data that {args.resume} was trained on: another dataset.json")
     if args.set:
         run.write_config(args.resume, config, info)
     return config, info

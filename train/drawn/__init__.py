@@ -10,13 +10,13 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from PIL import Image
 
-from keras_fer.errors import InputError
 from keras_fer.files import replacing
 from train.drawn.actions import PROTOTYPES, eye_centres, sample_actions, shape
 from train.drawn.camera import develop, light_up, occlude, paint_backdrop
 from train.drawn.paint import Canvas
-from train.drawn.person import sample_identity, sample_view
+from train.drawn.person import Identity, sample_identity, sample_view
 from train.drawn.portrait import draw_person
 
 SUPERSAMPLING = 2
@@ -43,7 +43,7 @@ def draw(seed: int, expression: str, *, size: int = 96, hard: bool = False) -> n
     identity = sample_identity(np.random.default_rng([seed, 0]))
     rng = np.random.default_rng([seed, 1, hard, *expression.encode()])
     view = sample_view(rng, hard)
-    actions = sample_actions(rng, expression, rng.uniform(0.3 if hard else 0.7, 1))
+    actions = sample_actions(rng, expression, rng.uniform(0.4 if hard else 0.7, 1))
 
     side = size * SUPERSAMPLING
     pixels = np.empty((3, side, side), np.float32)
@@ -93,7 +93,7 @@ def scene(
     for index, expression in enumerate(faces):
         scale = min(0.17 * height, 0.36 * slot) * rng.uniform(0.75, 1)
         spare = 0.5 * slot - 1.3 * scale
-        centre = (slot * (index + 0.5) + rng.uniform(-1, 1) * spare, rng.uniform(1.9 * scale, height - 1.7 * scale))
+        centre = (slot * (index + 0.5) + rng.uniform(-1, 1) * spare, height * rng.uniform(0.38, 0.55))
         view = replace(sample_view(rng, hard=False), light=room.light)
         canvas = Canvas(pixels, centre, scale, view.roll, (np.sin(view.yaw), np.sin(view.pitch)))
         people.append((canvas, sample_identity(rng), sample_actions(rng, expression, rng.uniform(0.8, 1)), view))
@@ -104,7 +104,7 @@ def scene(
     return picture, [_locate(*person[:3], expression) for person, expression in zip(people, faces)]
 
 
-def _locate(canvas: Canvas, identity, actions, expression: str) -> DrawnFace:
+def _locate(canvas: Canvas, identity: Identity, actions: dict[int, np.ndarray], expression: str) -> DrawnFace:
     outline = np.concatenate([shape(identity, actions)["jaw"].reshape(-1, 2), [(0.0, -0.9)]])
     corners, eyes = (
         (canvas.place(points, depth) + 0.5) / SUPERSAMPLING - 0.5
@@ -118,16 +118,22 @@ def _locate(canvas: Canvas, identity, actions, expression: str) -> DrawnFace:
     )
 
 
-def contact_sheet(path: str | Path, *, easy: int = 7, hard: int = 4, size: int = 80, seed: int = 0) -> None:
-    """Write a picture of drawn faces: a row for each expression, columns of `easy` people, then of `hard` ones."""
-    margin, gap = 100, 12
+# People who show the range: eight for the default setting, four for the hard one.
+SHEET_EASY = (30, 25, 31, 60, 63, 4, 44, 58)
+SHEET_HARD = (84, 85, 87, 90)
+
+
+def contact_sheet(
+    path: str | Path, *, easy: Sequence[int] = SHEET_EASY, hard: Sequence[int] = SHEET_HARD, size: int = 80
+) -> None:
+    """Write a PNG of drawn faces: a row for each expression, a column for each seed, the hard setting to the right."""
+    gap = np.full((size, 10, 3), 255, np.uint8)
     rows = []
     for expression in PROTOTYPES:
-        label = np.full((size, margin, 3), 255, np.uint8)
-        cv2.putText(label, expression, (8, size // 2 + 4), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (40, 40, 40), 1, cv2.LINE_AA)
-        people = [draw(seed + i, expression, size=size) for i in range(easy)]
-        blank = np.full((size, gap, 3), 255, np.uint8)
-        wild = [draw(seed + easy + i, expression, size=size, hard=True) for i in range(hard)]
-        rows.append(np.concatenate([label, *people, blank, *wild], axis=1))
-    with replacing(path) as temporary:
-        cv2.imwrite(str(temporary), cv2.cvtColor(np.concatenate(rows), cv2.COLOR_RGB2BGR))
+        label = np.full((size, 96, 3), 255, np.uint8)
+        cv2.putText(label, expression, (6, size // 2 + 4), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (40, 40, 40), 1, cv2.LINE_AA)
+        clear = [draw(seed, expression, size=size) for seed in easy]
+        blurred = [draw(seed, expression, size=size, hard=True) for seed in hard]
+        rows.append(np.concatenate([label, *clear, gap, *blurred], axis=1))
+    with replacing(path) as temporary:  # a palette, since noise makes a PNG of full colours three times as large
+        Image.fromarray(np.concatenate(rows)).quantize(256).save(temporary, format="PNG", optimize=True)

@@ -20,18 +20,20 @@ Everything is given for the picture's right half of the face and mirrored.
 
 import numpy as np
 
+from keras_fer.errors import InputError
 from train.drawn.paint import mirror
 from train.drawn.person import Identity
 
 # {expression: {action unit: lowest and highest intensity at full strength}}. Beside the prototype's own units stand
-# those that EMFACS lists as its variants: parting lips (25), a raised chin (17), a raised upper lip (10), slack lids (43).
+# those of its variants: parted lips (25), a raised chin (17), a raised upper lip (10), slack lids (43).
 PROTOTYPES: dict[str, dict[int, tuple[float, float]]] = {
     "neutral": {},
     "happiness": {6: (0.6, 1.0), 12: (0.75, 1.0), 25: (0.0, 1.0)},
     "sadness": {1: (0.8, 1.0), 4: (0.5, 0.9), 15: (0.75, 1.0), 17: (0.2, 0.8), 43: (0.15, 0.4)},
     "surprise": {1: (0.8, 1.0), 2: (0.8, 1.0), 5: (0.6, 1.0), 25: (0.2, 0.5), 26: (0.6, 1.0)},
     "fear": {
-        1: (0.8, 1.0), 2: (0.3, 0.6), 4: (0.6, 0.9), 5: (0.7, 1.0), 7: (0.1, 0.4), 20: (0.8, 1.0), 25: (0.5, 0.9), 26: (0.1, 0.4),
+        1: (0.8, 1.0), 2: (0.3, 0.6), 4: (0.6, 0.9), 5: (0.7, 1.0), 7: (0.1, 0.4),
+        20: (0.8, 1.0), 25: (0.5, 0.9), 26: (0.1, 0.4),
     },
     "disgust": {9: (0.8, 1.0), 10: (0.5, 1.0), 15: (0.4, 0.8), 16: (0.6, 1.0), 25: (0.0, 0.3)},
     "anger": {4: (0.85, 1.0), 5: (0.3, 0.7), 7: (0.6, 1.0), 17: (0.0, 0.4), 23: (0.7, 1.0)},
@@ -184,7 +186,12 @@ def sample_actions(rng: np.random.Generator, expression: str, strength: float) -
 
     The prototype's units vary one by one, the sides differ a little, and faint units that do not belong to the
     expression come along, as on real faces.
+
+    Raises:
+        InputError: an expression that is not known.
     """
+    if expression not in PROTOTYPES:
+        raise InputError(f"cannot draw {expression!r}; known expressions are {', '.join(PROTOTYPES)}")
     stray = 0.08 * rng.uniform(size=len(UNITS)) ** 2
     unevenness = 1 + 0.12 * rng.uniform(-1, 1, (len(UNITS), 2))
     actions = {unit: stray[i] * unevenness[i] for i, unit in enumerate(UNITS)}

@@ -4,9 +4,8 @@ import cv2
 import numpy as np
 
 from train.drawn.actions import eye_centres
-from train.drawn.paint import Canvas, disc, fill, ribbon, ring, smooth
+from train.drawn.paint import WHITE, Canvas, disc, fill, ribbon, ring, smooth
 from train.drawn.person import Identity, View
-from train.drawn.portrait import WHITE
 
 TINTED = np.array([26.0, 24.0, 28.0])
 MASK = [(0.0, 0.34), (0.45, 0.45), (0.86, 0.5), (0.74, 0.95), (0.4, 1.25), (0.0, 1.36)]

@@ -14,6 +14,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+WHITE = np.array([255.0, 255.0, 255.0])
+DOWN = np.array([0.0, 1.0])
+
 _SHIFT = 4  # fractional bits of the corners that OpenCV fills between
 
 

@@ -28,7 +28,7 @@ STYLES = {
 }  # fmt: skip
 BEARDS = {"none": 0.5, "stubble": 0.16, "moustache": 0.1, "goatee": 0.1, "full": 0.14}
 GLASSES = {"none": 0.82, "round": 0.1, "square": 0.08}
-OCCLUDERS = {"none": 0.5, "blot": 0.2, "bar": 0.14, "shades": 0.08, "mask": 0.08}
+OCCLUDERS = {"none": 0.6, "blot": 0.18, "bar": 0.12, "shades": 0.05, "mask": 0.05}
 IRIS = np.array([(58, 36, 24), (84, 54, 32), (104, 84, 48), (84, 110, 84), (82, 118, 148)], np.float64)
 CLOTH = np.array(
     [(64, 92, 140), (150, 64, 72), (72, 118, 98), (206, 178, 110), (108, 84, 128), (214, 208, 200), (58, 62, 72)],
@@ -119,22 +119,22 @@ def sample_view(rng: np.random.Generator, hard: bool) -> View:
     """A pose, a light and a camera; `hard` widens every range and puts things before the face."""
     more = 1.0 if hard else 0.0
     yaw, pitch, roll, scale, shift_x, shift_y, exposure, warmth = rng.uniform(-1, 1, 8)
-    angle, strength = rng.uniform(0, 2 * np.pi), rng.uniform(0.05, 0.25 + 0.4 * more)
+    angle, strength = rng.uniform(0, 2 * np.pi), rng.uniform(0.05, 0.25 + 0.25 * more)
     gaze = rng.uniform((-0.3, -0.2), (0.3, 0.3))
     grey, tints = rng.uniform(90, 200, (2, 1)), rng.uniform(-35, 35, (2, 3))
     return View(
-        yaw=yaw * (0.2 + 0.3 * more),
-        pitch=pitch * (0.12 + 0.15 * more),
-        roll=roll * (0.12 + 0.38 * more),
-        scale=0.33 * (1 + scale * (0.06 + 0.16 * more)),
-        shift=(shift_x * (0.03 + 0.07 * more), shift_y * (0.03 + 0.05 * more)),
+        yaw=yaw * (0.2 + 0.2 * more),
+        pitch=pitch * (0.12 + 0.1 * more),
+        roll=roll * (0.12 + 0.23 * more),
+        scale=0.33 * (1 + scale * (0.06 + 0.08 * more)),
+        shift=(shift_x * (0.03 + 0.04 * more), shift_y * (0.03 + 0.03 * more)),
         gaze=tuple(gaze),
         light=(strength * np.cos(angle), strength * np.sin(angle)),
-        exposure=1 + exposure * (0.08 + 0.3 * more),
+        exposure=1 + exposure * (0.08 + 0.2 * more),
         warmth=warmth * (0.04 + 0.08 * more),
-        contrast=1 - rng.uniform(0, 0.45) * more,
-        noise=rng.uniform(0.2, 1.8 + 15 * more),
-        blur=rng.uniform(0, 1.6) * more,
+        contrast=1 - rng.uniform(0, 0.35) * more,
+        noise=rng.uniform(0.2, 1.8 + 8 * more),
+        blur=rng.uniform(0, 1.2) * more,
         occluder=pick(rng, OCCLUDERS) if hard else "none",
         backdrop=grey + tints,
     )

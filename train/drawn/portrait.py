@@ -5,13 +5,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from train.drawn.actions import eye_centres, shape
-from train.drawn.paint import Canvas, disc, fill, joined, mirror, ribbon, ring, smooth, surface
+from train.drawn.hair import FALLING, draw_back_hair, draw_beard, draw_hair
+from train.drawn.paint import DOWN, WHITE, Canvas, disc, fill, joined, mirror, ribbon, ring, smooth
 from train.drawn.person import Identity, View
 
-WHITE = np.array([255.0, 255.0, 255.0])
 BLACK = np.array([18.0, 12.0, 14.0])
 FRAME = np.array([40.0, 34.0, 38.0])
 TOOTH = np.array([246.0, 243.0, 236.0])
+TONGUE = np.array([186.0, 88.0, 88.0])
+THROAT = np.array([72.0, 22.0, 26.0])
 
 
 @dataclass(frozen=True)
@@ -41,57 +43,45 @@ class Palette:
 
 
 def draw_person(canvas: Canvas, identity: Identity, actions: dict[int, np.ndarray], view: View) -> None:
-    """Paint a person whose face is moved by `actions`, intensities (picture's left, right side) of every action unit."""
+    """Paint a person; `actions` are the intensities (picture's left side, right side) of every action unit."""
     parts = shape(identity, actions)
     palette = Palette.of(identity.skin)
-    _back(canvas, identity, palette)
-    _head(canvas, identity, palette, parts, view)
+    draw_back_hair(canvas, identity)
+    _body(canvas, identity, palette)
+    _head(canvas, palette, parts, view)
     _relief(canvas, palette, parts)
     _folds(canvas, identity, palette, parts, actions)
-    _beard(canvas, identity, parts)
+    draw_beard(canvas, identity, parts)
     _mouth(canvas, palette, parts, actions)
     _nose(canvas, palette, parts, view)
     _eyes(canvas, identity, palette, parts, view)
     _brows(canvas, identity, palette, parts)
-    _hair(canvas, identity, palette)
+    draw_hair(canvas, identity, palette.shade)
     _glasses(canvas, identity)
 
 
-BACK_HAIR = {
-    "bob": [(0.0, -1.5), (0.75, -1.32), (1.16, -0.6), (1.2, 0.3), (1.12, 0.95), (0.6, 1.08)],
-    "long": [(0.0, -1.5), (0.75, -1.32), (1.16, -0.6), (1.2, 0.5), (1.28, 1.5), (1.12, 2.7), (0.3, 2.8)],
-    "scarf": [(0.0, -1.5), (0.75, -1.35), (1.14, -0.7), (1.16, 0.3), (1.0, 1.1), (1.05, 1.8), (0.4, 2.2)],
-}
 NECK = [(0.0, 0.6), (0.52, 0.7), (0.5, 1.45), (0.62, 1.72), (0.0, 2.08)]
 SHOULDERS = [(0.0, 1.74), (0.52, 1.7), (1.1, 1.86), (1.72, 2.2), (1.9, 3.4)]
-BODY = np.concatenate([smooth(joined(mirror(SHOULDERS))), [(1.95, 16.0), (-1.95, 16.0)]])
+BODY = np.concatenate([smooth(joined(mirror(SHOULDERS))), [(1.95, 16.0), (-1.95, 16.0)]])  # out of any picture
 DRAPE = [(0.0, 1.0), (0.8, 1.0), (1.02, 1.5), (0.7, 2.05), (0.0, 2.25)]
 
 
-def _back(canvas: Canvas, identity: Identity, palette: Palette) -> None:
-    """Hair behind the head, neck, shoulders and ears."""
-    style, cloth = identity.style, identity.cloth
-    if style == "bun":
-        fill(canvas, disc((0.0, -1.55), 0.42, 0.36), identity.hair * 0.85, depth=-0.4)
-    if style in BACK_HAIR:
-        back = ring(np.array(BACK_HAIR[style]) * (1 + 0.08 * identity.volume, 1))
-        fill(canvas, back, cloth * 0.9 if style == "scarf" else identity.hair * 0.7, soft=0.03, depth=-0.25)
-    if style == "scarf":
-        fill(canvas, BODY, cloth, depth=-0.25)
-        fill(canvas, ring(DRAPE), cloth * 0.95, soft=0.03, depth=-0.1)
+def _body(canvas: Canvas, identity: Identity, palette: Palette) -> None:
+    fill(canvas, BODY, identity.cloth, depth=-0.25)
+    if identity.style == "scarf":
+        fill(canvas, ring(DRAPE), 0.95 * identity.cloth, soft=0.03, depth=-0.1)
         return
-    fill(canvas, BODY, cloth, depth=-0.25)
-    fill(canvas, ring(NECK), palette.skin * 0.9, depth=-0.2)
+    fill(canvas, ring(NECK), 0.9 * palette.skin, depth=-0.2)
     fill(canvas, disc((0.0, 1.2), 0.5, 0.42), palette.shade, 0.8, soft=0.14, depth=-0.1)
-    if style not in BACK_HAIR:
-        fill(canvas, disc(mirror((1.0, 0.12)), 0.13, 0.25), palette.skin * 0.93, depth=-0.12)
+    if identity.style not in FALLING:
+        fill(canvas, disc(mirror((1.0, 0.12)), 0.13, 0.25), 0.93 * palette.skin, depth=-0.12)
         fill(canvas, disc(mirror((1.02, 0.12)), 0.06, 0.15), palette.shade, 0.7, soft=0.05, depth=-0.12)
 
 
 CROWN = [(0.0, -1.32), (0.47, -1.2), (0.83, -0.85)]
 
 
-def _head(canvas: Canvas, identity: Identity, palette: Palette, parts: dict[str, np.ndarray], view: View) -> None:
+def _head(canvas: Canvas, palette: Palette, parts: dict[str, np.ndarray], view: View) -> None:
     left, right = np.concatenate([mirror(CROWN), parts["jaw"][:, ::-1]], axis=1)
     head = smooth(np.concatenate([right, left[-2:0:-1]]), closed=True)
     depth = 0.35 * np.clip((head[:, 1] - 0.1) / 1.2, 0, 1)  # the chin turns with the face, the temples stay
@@ -109,10 +99,10 @@ def _relief(canvas: Canvas, palette: Palette, parts: dict[str, np.ndarray]) -> N
     """The soft lights and shades of sockets, cheekbones and chin."""
     sockets = disc(0.5 * (parts["brow"][:, 1] + parts["upper_lid"][:, 2]), 0.25, 0.1)
     fill(canvas, sockets, palette.shade, 0.3, soft=0.12)
-    fill(canvas, ribbon(parts["lower_lid"][:, 1:] + (0, 0.075), 0.05), palette.shade, 0.3, soft=0.06)
+    fill(canvas, ribbon(parts["lower_lid"][:, 1:] + 0.075 * DOWN, 0.05), palette.shade, 0.3, soft=0.06)
     fill(canvas, disc(mirror((0.62, 0.24)), 0.16, 0.07), palette.glow, 0.4, soft=0.12)
-    fill(canvas, disc(parts["lip_bottom"][0, 0] + (0, 0.07), 0.2, 0.04), palette.shade, 0.45, soft=0.07)
-    fill(canvas, disc(parts["jaw"][0, 0] - (0, 0.17), 0.17, 0.1), palette.glow, 0.3, soft=0.12)
+    fill(canvas, disc(parts["lip_bottom"][0, 0] + 0.07 * DOWN, 0.2, 0.04), palette.shade, 0.45, soft=0.07)
+    fill(canvas, disc(parts["jaw"][0, 0] - 0.17 * DOWN, 0.17, 0.1), palette.glow, 0.3, soft=0.12)
 
 
 FURROWS = mirror([(0.075, -0.38), (0.06, -0.28), (0.075, -0.19)])
@@ -140,33 +130,14 @@ def _folds(
         fill(canvas, dimple, palette.line, 0.8 * unit[14], soft=0.03)
     unit = {number: intensity.mean() for number, intensity in actions.items()}
     frown = max(unit[4], unit[9])
-    fill(canvas, ribbon(FURROWS + (0, 0.08 * (frown - unit[1])), 0.035), palette.line, 0.65 * frown, soft=0.02)
+    fill(canvas, ribbon(FURROWS + 0.08 * (frown - unit[1]) * DOWN, 0.035), palette.line, 0.65 * frown, soft=0.02)
     fill(canvas, ribbon(NOSE_WRINKLES, 0.03), palette.line, 0.5 * unit[9], soft=0.02)
     fill(canvas, ribbon(CROWS_FEET, 0.025), palette.line, (0.25 + age) * unit[6], soft=0.015)
     # The forehead creases across where the outer brows rise too, in the middle where the inner ones rise alone.
     reach = (0.22 + 0.36 * unit[2]) * np.array([-1, -0.5, 0.5, 1])
     creases = np.stack([np.stack([reach, y + np.array([0.05, 0, 0, 0.05])], axis=1) for y in (-0.62, -0.74)])
     fill(canvas, ribbon(creases, 0.03), palette.line, 0.45 * max(unit[1], unit[2]), soft=0.02)
-    fill(canvas, disc(parts["jaw"][0, 0] - (0, 0.17), 0.13, 0.08), palette.shade, 0.55 * unit[17], soft=0.06)
-
-
-def _beard(canvas: Canvas, identity: Identity, parts: dict[str, np.ndarray]) -> None:
-    jaw, lip_top, lip_bottom = parts["jaw"], parts["lip_top"], parts["lip_bottom"]
-    if identity.beard in ("stubble", "full"):
-        cheek = joined(
-            mirror([(0.0, lip_top[0, 0, 1] - 0.1), (0.35, lip_top[0, 0, 1] - 0.04), (0.62, 0.76), (0.84, 0.5)])
-        )
-        outline = smooth(np.concatenate([joined(jaw[:, :-1])[::-1] * (0.97, 1) + (0, 0.02), cheek]), closed=True)
-        opacity, soft = (0.3, 0.12) if identity.beard == "stubble" else (0.95, 0.05)
-        fill(canvas, outline, identity.hair * 0.9, opacity, soft=soft)
-    if identity.beard == "goatee":
-        mouth, chin = lip_bottom[0, 0, 1], jaw[0, 0, 1]
-        goatee = ring([(0.0, mouth + 0.07), (0.2, mouth + 0.04), (0.27, chin - 0.12), (0.0, chin + 0.06)])
-        fill(canvas, goatee, identity.hair * 0.9, 0.95, soft=0.04)
-    if identity.beard in ("moustache", "goatee"):
-        edge = joined(lip_top)
-        moustache = np.concatenate([edge * (1.05, 1) + (0, 0.02), (edge * (0.75, 1) - (0, 0.09))[::-1]])
-        fill(canvas, smooth(moustache, closed=True), identity.hair * 0.85, 0.95, soft=0.03)
+    fill(canvas, disc(parts["jaw"][0, 0] - 0.17 * DOWN, 0.13, 0.08), palette.shade, 0.55 * unit[17], soft=0.06)
 
 
 def _mouth(canvas: Canvas, palette: Palette, parts: dict[str, np.ndarray], actions: dict[int, np.ndarray]) -> None:
@@ -178,16 +149,16 @@ def _mouth(canvas: Canvas, palette: Palette, parts: dict[str, np.ndarray], actio
     gap = np.max(seam_bottom - seam_top)
     if gap > 0.03:
         opening = np.concatenate([seam_top, seam_bottom[::-1]])
-        fill(canvas, opening, [72, 22, 26])
+        fill(canvas, opening, THROAT)
         floor = seam_bottom[:, 1].max()
-        fill(canvas, disc((0.0, floor), 0.2, 0.35 * gap), [186, 88, 88], 2 * gap, soft=0.04, within=opening)
+        fill(canvas, disc((0.0, floor), 0.2, 0.35 * gap), TONGUE, 2 * gap, soft=0.04, within=opening)
         unit = {number: actions[number].mean() for number in (10, 12, 16, 20)}
         showing = 0.04 + 0.07 * unit[12] + 0.05 * unit[10] + 0.03 * unit[20]
         # The rows of teeth bend less than the lips that show them.
         biting = lines[1, 3, 1] + showing + 0.5 * (seam_top[:, 1] - lines[1, 3, 1])
-        upper_teeth = np.concatenate([seam_top - (0, 0.1), np.stack([seam_top[:, 0], biting], axis=1)[::-1]])
+        upper_teeth = np.concatenate([seam_top - 0.1 * DOWN, np.stack([seam_top[:, 0], biting], axis=1)[::-1]])
         fill(canvas, upper_teeth, TOOTH, within=opening)
-        lower_teeth = np.concatenate([seam_bottom - (0, 0.06), (seam_bottom + (0, 0.01))[::-1]]) * (0.85, 1)
+        lower_teeth = np.concatenate([seam_bottom - 0.06 * DOWN, (seam_bottom + 0.01 * DOWN)[::-1]]) * (0.85, 1)
         fill(canvas, lower_teeth, TOOTH * 0.96, max(unit[16], 0.8 * unit[20]), within=opening)
     fill(canvas, ribbon(lines[1], 0.03, 0.8, 0.8), palette.line * 0.75, 0.75, soft=0.01)
     fill(canvas, disc(parts["lip_top"][:, 3], 0.025), palette.line, 0.6, soft=0.03)
@@ -201,10 +172,13 @@ def _nose(canvas: Canvas, palette: Palette, parts: dict[str, np.ndarray], view: 
     fill(canvas, ribbon(flank, 0.1), palette.shade, 0.5, soft=0.07)
     bridge = np.array([(0.0, -0.12), (0.0, 0.12), (0.0, 0.38)])
     fill(canvas, ribbon(bridge, 0.09, 0.4, 0.6), palette.glow, 0.6, soft=0.06)
-    fill(canvas, disc(tip + (0, 0.14), 0.2, 0.05), palette.shade, 0.6, soft=0.06)
+    fill(canvas, disc(tip + 0.14 * DOWN, 0.2, 0.05), palette.shade, 0.6, soft=0.06)
     fill(canvas, ribbon(wing, 0.04, 0.2, 0.5), palette.line, 0.55, soft=0.025)
     fill(canvas, disc(wing[:, 3] * (0.72, 1), 0.05, 0.024), palette.line * 0.6, 0.85, soft=0.015)
     fill(canvas, disc(tip, 0.06, 0.05), WHITE, 0.28, soft=0.05, depth=1.0)
+
+
+CATCH_LIGHT = np.array([-0.035, -0.04])
 
 
 def _eyes(canvas: Canvas, identity: Identity, palette: Palette, parts: dict[str, np.ndarray], view: View) -> None:
@@ -215,18 +189,18 @@ def _eyes(canvas: Canvas, identity: Identity, palette: Palette, parts: dict[str,
     size = 1 + 0.12 * identity.eye_size
     fill(canvas, opening, palette.eyeball)
     fill(canvas, disc(pupils, 0.108 * size), identity.iris * 0.55, within=opening)
-    fill(canvas, disc(pupils + (0, 0.02), 0.08 * size), identity.iris * 1.2, soft=0.03, within=opening)
+    fill(canvas, disc(pupils + 0.02 * DOWN, 0.08 * size), identity.iris * 1.2, soft=0.03, within=opening)
     fill(canvas, disc(pupils, 0.048 * size), BLACK, within=opening)
-    lid_shadow = np.concatenate([upper - (0, 0.02), (upper + (0, 0.045))[:, ::-1]], axis=1)
+    lid_shadow = np.concatenate([upper - 0.02 * DOWN, (upper + 0.045 * DOWN)[:, ::-1]], axis=1)
     fill(canvas, lid_shadow, palette.shade * 0.6, 0.5, soft=0.03, within=opening)
-    fill(canvas, disc(pupils + (-0.035, -0.04), 0.026), WHITE, 0.95, within=opening)
+    fill(canvas, disc(pupils + CATCH_LIGHT, 0.026), WHITE, 0.95, within=opening)
     lash = palette.line * 0.35
     fill(canvas, ribbon(upper_lid, 0.045 + 0.02 * identity.lashes, 0.3, 0.5), lash, 0.95)
     if identity.lashes > 0.55:
         flick = np.stack([upper_lid[:, 3], upper_lid[:, 4], upper_lid[:, 4] + mirror((0.05, -0.05))], axis=1)
         fill(canvas, ribbon(flick, 0.03), lash, 0.9)
     fill(canvas, ribbon(parts["lower_lid"], 0.02, 0.1, 0.6), palette.line, 0.6)
-    fill(canvas, ribbon(upper_lid - (0, 0.075), 0.03), palette.line, 0.5, soft=0.015)
+    fill(canvas, ribbon(upper_lid - 0.075 * DOWN, 0.03), palette.line, 0.5, soft=0.015)
 
 
 def _brows(canvas: Canvas, identity: Identity, palette: Palette, parts: dict[str, np.ndarray]) -> None:
@@ -235,99 +209,17 @@ def _brows(canvas: Canvas, identity: Identity, palette: Palette, parts: dict[str
     fill(canvas, ribbon(parts["brow"], 0.105 + 0.03 * identity.brow_weight, 0.75, 0.12), colour, 0.92, soft=0.02)
 
 
-# The edge of the hair on the face, from the forehead's middle to the ear, and the edge against the background.
-HAIRLINE = {
-    "buzz": [(0.0, -0.98), (0.45, -0.98), (0.78, -0.8), (0.87, -0.5), (0.96, -0.1)],
-    "short": [(0.0, -0.92), (0.34, -0.98), (0.66, -0.86), (0.8, -0.6), (0.86, -0.3), (0.95, 0.05)],
-    "fringe": [(0.0, -0.56), (0.42, -0.55), (0.78, -0.5), (0.92, -0.2), (0.98, 0.3)],
-    "bob": [(0.0, -1.14), (0.36, -0.97), (0.72, -0.62), (0.88, -0.1), (0.92, 0.5), (0.98, 0.98)],
-    "long": [(0.0, -1.16), (0.3, -1.0), (0.7, -0.66), (0.9, -0.1), (0.95, 0.6), (1.0, 1.5)],
-    "afro": [(0.0, -0.92), (0.45, -0.9), (0.8, -0.7), (0.9, -0.4), (0.97, 0.0)],
-    "curly": [(0.0, -0.8), (0.25, -0.86), (0.5, -0.78), (0.72, -0.74), (0.88, -0.5), (0.97, 0.0)],
-    "bun": [(0.0, -1.02), (0.42, -0.97), (0.78, -0.74), (0.92, -0.35), (0.98, 0.0)],
-    "scarf": [(0.0, -0.85), (0.5, -0.78), (0.84, -0.45), (0.93, 0.1), (0.9, 0.62), (0.78, 1.05)],
-}
-PARTED = [
-    (-0.97, 0.0),
-    (-0.88, -0.45),
-    (-0.78, -0.78),
-    (-0.5, -1.04),
-    (0.1, -0.84),
-    (0.6, -0.66),
-    (0.86, -0.4),
-    (0.97, 0.0),
-]
-SILHOUETTE = {
-    "short": [(0.0, -1.5), (0.66, -1.33), (1.06, -0.75), (1.04, -0.1)],
-    "buzz": [(0.0, -1.42), (0.6, -1.26), (0.98, -0.75), (1.0, -0.15)],
-    "bob": [(0.0, -1.5), (0.68, -1.34), (1.1, -0.75), (1.17, 0.1), (1.16, 0.95)],
-    "long": [(0.0, -1.5), (0.68, -1.34), (1.1, -0.75), (1.17, 0.1), (1.2, 1.6)],
-    "scarf": [(0.0, -1.5), (0.75, -1.35), (1.14, -0.7), (1.13, 0.4), (1.0, 1.25)],
-}
-
-
-def _hair(canvas: Canvas, identity: Identity, palette: Palette) -> None:
-    style, colour = identity.style, identity.hair
-    if style == "bald":
-        return
-    if style == "parted":
-        line = np.array(PARTED) if identity.eye_tilt > 0 else (np.array(PARTED) * (-1, 1))[::-1]
-    else:
-        line = joined(mirror(HAIRLINE[style]))
-    if style in ("afro", "curly"):  # a scalloped cloud around the head
-        angle = np.linspace(-0.05, 1.05, 41)[:, None] * np.pi
-        radius = (1.32 if style == "afro" else 1.12) + 0.1 * identity.volume + 0.035 * (np.arange(41)[:, None] % 2)
-        edge = np.concatenate([-np.cos(angle), -0.25 - 1.05 * np.sin(angle)], axis=1) * radius
-    else:
-        half = np.array(SILHOUETTE.get(style, SILHOUETTE["short"]))
-        edge = joined(mirror(half - np.where(half[:, 1:] < -1, (0, 0.12 * identity.volume), 0)))
-    line, edge = smooth(line), smooth(edge)
-    buzz, scarf = style == "buzz", style == "scarf"
-    colour = identity.cloth if scarf else identity.hair
-    light, dark = colour + 0.3 * (WHITE - colour), 0.6 * colour
-    fill(canvas, ribbon(line[::6] + (0, 0.04), 0.14, 0.6, 0.6), palette.shade, 0.5, soft=0.08)
-    depth = np.concatenate([0.8 * surface(line), np.zeros(len(edge))])
-    cap = np.concatenate([line, edge[::-1]])
-    fill(canvas, cap, colour, 0.75 if buzz else 1.0, soft=0.06 if buzz else 0.02, depth=depth)
-    if style in SILHOUETTE and not buzz and style != "short":  # locks fall along the face, folds of cloth too
-        paths = [np.linspace(0.5, end, 5) for end in (0.04, 0.96)]
-        middle = [
-            _along(edge, at) + share * (_along(line, at) - _along(edge, at))
-            for at in paths
-            for share in (0.3, 0.5, 0.7)
-        ]
-        locks = np.stack(middle)
-    else:  # strands fall from the crown to the forehead
-        at = np.linspace(0.1, 0.9, 13)
-        tips = _along(line, at)
-        roots = _along(edge, 0.5 + 0.6 * (at - 0.5)) * (0.8, 0.97)
-        locks = np.stack([roots, 0.5 * (roots + tips) * (1.12, 1.0), tips], axis=1)
-    if style not in ("afro", "curly", "buzz"):
-        fill(canvas, ribbon(locks[::2], 0.04), dark, 0.35, soft=0.02, depth=0.4)
-        fill(canvas, ribbon(locks[1::2], 0.04), light, 0.3, soft=0.02, depth=0.4)
-    fill(canvas, disc((-0.25, -1.2), 0.45, 0.12), light, 0.4, soft=0.2, depth=0.2)
-
-
-def _along(curve: np.ndarray, at: np.ndarray) -> np.ndarray:
-    """Points at shares 0..1 of a curve's samples (n, 2)."""
-    return curve[np.rint(at * (len(curve) - 1)).astype(int)]
-
-
 SQUARE_RIM = [(-0.29, -0.19), (0, -0.21), (0.29, -0.19), (0.3, 0), (0.24, 0.21), (0, 0.23), (-0.24, 0.21), (-0.3, 0)]
 
 
 def _glasses(canvas: Canvas, identity: Identity) -> None:
     if identity.glasses == "none":
         return
-    eyes = eye_centres(identity)
+    eyes = eye_centres(identity)[:, None]
     rim = disc((0.0, 0.0), 0.29, 0.28) if identity.glasses == "round" else smooth(np.array(SQUARE_RIM), closed=True)
-    rims = eyes[:, None] + rim
-    fill(canvas, rims, WHITE, 0.07)
-    fill(
-        canvas,
-        np.concatenate([rims, rims[:, :1], eyes[:, None] + 0.9 * np.concatenate([rim[:1], rim[::-1]])], axis=1),
-        FRAME,
-    )
-    x = eyes[1, 0]
-    fill(canvas, ribbon(np.array([(0.28 - x, -0.04), (0.0, -0.08), (x - 0.28, -0.04)]), 0.045, 1, 1), FRAME)
-    fill(canvas, ribbon(mirror([(x + 0.28, -0.08), (0.85, -0.09), (0.98, -0.08)]), 0.045, 1, 1), FRAME)
+    fill(canvas, eyes + rim, WHITE, 0.07)
+    frame = np.concatenate([rim, rim[:1], 0.9 * rim[:1], 0.9 * rim[::-1]])
+    fill(canvas, eyes + frame, FRAME)
+    inner, outer = eyes[1, 0, 0] - 0.28, eyes[1, 0, 0] + 0.28
+    fill(canvas, ribbon(np.array([(-inner, -0.04), (0.0, -0.08), (inner, -0.04)]), 0.045, 1, 1), FRAME)
+    fill(canvas, ribbon(mirror([(outer, -0.08), (0.85, -0.09), (0.98, -0.08)]), 0.045, 1, 1), FRAME)

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
@@ -13,3 +14,9 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip("../shared is not there: goldens and real faces are not part of the project")
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def pictures() -> np.ndarray:
+    """Two small pictures of noise, `(2, 64, 64, 3)` uint8: for whatever holds on all inputs."""
+    return np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), np.uint8)

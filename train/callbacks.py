@@ -15,7 +15,7 @@ from train import run
 
 
 class Diverged(InputError):
-    """The loss is no number any more."""
+    """The loss is no number any more; a lower learning rate may help."""
 
 
 class StopOnNaN(keras.callbacks.Callback):
@@ -26,7 +26,9 @@ class StopOnNaN(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         if not math.isfinite(logs["loss"]):
-            raise Diverged(f"the loss is {logs['loss']} at step {batch + 1} of epoch {self.epoch}")
+            raise Diverged(
+                f"the loss is {logs['loss']} at step {batch + 1} of epoch {self.epoch}; a lower rate may help"
+            )
 
     def on_epoch_end(self, epoch, logs=None):
         if not math.isfinite(logs["val_loss"]):

@@ -6,6 +6,7 @@ from pathlib import Path
 import keras
 
 import keras_fer
+from keras_fer.errors import InputError
 from train import device, evaluate, metrics, run
 from train.callbacks import Diverged, Progress, RunFolder, StopOnNaN
 from train.data import DatasetInfo, evaluation_batches, steps_per_epoch, training_batches
@@ -34,7 +35,7 @@ def fit(config: Config, info: DatasetInfo, folder: Path, resume: bool = False) -
     keras.utils.set_random_seed(config.seed)
     published = make_model(config, info)
     network = make_model(config, info, device.dtype_policy(recipe.mixed_precision))
-    if config.init and not resume:
+    if config.init and not (folder / run.STATE).exists():
         print(f"init from {config.init}: {transfer(keras_fer.load(config.init), network, info.classes)}")
 
     # A method that needs a step of its own subclasses keras.Model around the network's inputs and outputs; all that
@@ -50,6 +51,7 @@ def fit(config: Config, info: DatasetInfo, folder: Path, resume: bool = False) -
 
     progress = run.load_state(folder, model) if resume else None
     if progress and (progress["stopped"] or progress["epoch"] >= recipe.epochs):
+        run.write_history(folder, progress["history"])
         print(f"{folder} is complete after epoch {progress['epoch']}")
         return
     if progress and progress["learning_rate"] != recipe.learning_rate and recipe.schedule in ("constant", "plateau"):
@@ -97,10 +99,8 @@ def fit(config: Config, info: DatasetInfo, folder: Path, resume: bool = False) -
             shuffle=False,
             verbose=0,
         )
-    except Diverged as error:
-        raise Diverged(
-            f"{error}; the state before that epoch is kept: go on with --resume {folder} --set learning_rate=..."
-        ) from None
+    except (Diverged, OSError) as error:
+        raise InputError(f"{error}; to go on after the last whole epoch: --resume {folder}") from error
 
 
 def make_model(config: Config, info: DatasetInfo, dtype_policy: str = "float32") -> keras.Model:

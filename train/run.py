@@ -117,6 +117,8 @@ def load_state(folder: Path, model: keras.Model) -> dict | None:
     Raises:
         InputError: the state is of another model or optimizer.
     """
+    for leftover in folder.glob(".*"):
+        leftover.unlink()  # of a kill in the middle of a write
     if not (folder / STATE).exists():
         return None
     variables = _variables(model)

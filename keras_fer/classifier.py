@@ -1,0 +1,157 @@
+"""A trained model in any of its three formats, as one function from face crops to probabilities.
+
+`.keras` needs Keras with a backend; `.tflite` needs LiteRT, `.onnx` ONNX Runtime, and neither needs TensorFlow. All
+three carry their card (`keras_fer.saving` says what is in it): a `.keras` file as the member `card.json` of its
+archive, a `.tflite` file in the archive that is appended to it, an `.onnx` file as the metadata entry `card`.
+"""
+
+import json
+import os
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from keras_fer.crop import EYE_HEIGHT, MARGIN
+from keras_fer.errors import InputError
+from keras_fer.optional import need
+
+CARD = "card.json"
+FORMATS = (".tflite", ".onnx", ".keras")
+
+Run = Callable[[np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """A model that can be called, with what one must know to call it.
+
+    Attributes:
+        name: the model's name in the registry, from its card.
+        classes: names of its outputs, in their order.
+        input_size: side of the crops that it sees, pixels.
+        margin, eye_height: how those are framed (`keras_fer.crop.face_window`).
+        run: uint8 crops (n, input_size, input_size, 3), RGB, to float32 probabilities (n, len(classes)).
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    input_size: int
+    margin: float
+    eye_height: float
+    run: Run
+
+
+def open_classifier(path: str | os.PathLike) -> Classifier:
+    """Read a trained model from a `.keras`, `.tflite` or `.onnx` file, or from a run folder.
+
+    Raises:
+        InputError: the file is missing, damaged or of another kind, its card is missing or does not fit, or the package
+            that runs it is not installed.
+    """
+    path = Path(path)
+    if path.suffix in FORMATS and not path.is_file():
+        raise InputError(f"{path} does not exist; expected a trained model")
+    openers = {".tflite": _open_tflite, ".onnx": _open_onnx, ".keras": _open_keras}
+    if path.suffix not in openers and not path.is_dir():
+        raise InputError(
+            f"{path} is no trained model: expected a run folder, or a file that ends in {', '.join(FORMATS)}"
+        )
+    card, (height, width), outputs, run = openers.get(path.suffix, _open_keras)(path)
+    try:
+        classes = tuple(str(name) for name in card["classes"])
+        framing = {"margin": MARGIN, "eye_height": EYE_HEIGHT} | card.get("crop", {})
+        classifier = Classifier(
+            name=str(card["model"]),
+            classes=classes,
+            input_size=int(card["input_size"]),
+            margin=float(framing["margin"]),
+            eye_height=float(framing["eye_height"]),
+            run=run,
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InputError(f"{path} has a broken card: {type(error).__name__} {error}") from error
+    if (height, width) != 2 * (classifier.input_size,):
+        raise InputError(
+            f"{path} does not fit its card: it takes {height} x {width} pixels, the card says {classifier.input_size}"
+        )
+    if outputs != len(classes):
+        raise InputError(f"{path} does not fit its card: it has {outputs} outputs, the card {len(classes)} classes")
+    return classifier
+
+
+def _open_keras(path: Path) -> tuple[dict, tuple[int, int], int, Run]:
+    from keras_fer.saving import load  # brings Keras' backend along: several seconds that the others do not need
+
+    model = load(path)
+    model.jit_compile = False  # Keras would choose XLA, which compiles anew for each number of faces
+
+    def run(crops: np.ndarray) -> np.ndarray:
+        logits = np.asarray(model.predict_on_batch(crops), np.float64)
+        odds = np.exp(logits - logits.max(axis=-1, keepdims=True))
+        return (odds / odds.sum(axis=-1, keepdims=True)).astype(np.float32)
+
+    return model.card, model.input_shape[1:3], model.output_shape[-1], run
+
+
+def _open_tflite(path: Path) -> tuple[dict, tuple[int, int], int, Run]:
+    interpreter = need("ai_edge_litert.interpreter")
+    card = _appended_card(path)
+    try:
+        model = interpreter.Interpreter(str(path), num_threads=os.cpu_count())
+        model.allocate_tensors()
+    except (ValueError, RuntimeError) as error:
+        raise InputError(f"{path} cannot be read as a .tflite model: {str(error).splitlines()[0]}") from error
+    image, probabilities = model.get_input_details()[0], model.get_output_details()[0]
+    if len(image["shape"]) != 4 or image["dtype"] is not np.uint8 or probabilities["dtype"] is not np.float32:
+        raise InputError(f"{path} is no model of this project: expected uint8 pictures in, float32 probabilities out")
+
+    def run(crops: np.ndarray) -> np.ndarray:
+        rows = []
+        for crop in crops:
+            model.set_tensor(image["index"], crop[None])
+            model.invoke()
+            rows.append(model.get_tensor(probabilities["index"])[0])
+        return np.stack(rows)
+
+    return card, tuple(image["shape"][1:3].tolist()), int(probabilities["shape"][-1]), run
+
+
+def _open_onnx(path: Path) -> tuple[dict, tuple[int, int], int, Run]:
+    runtime = need("onnxruntime", "onnxruntime")
+    try:
+        model = runtime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime's exceptions share no other base
+        raise InputError(f"{path} cannot be read as an .onnx model: {str(error).splitlines()[0]}") from error
+    card = _parse_card(model.get_modelmeta().custom_metadata_map.get("card"), path)
+    image, probabilities = model.get_inputs()[0], model.get_outputs()[0]
+    if len(image.shape) != 4 or image.type not in ("tensor(uint8)", "tensor(float)"):
+        raise InputError(f"{path} is no model of this project: expected pictures (n, size, size, 3) in")
+    dtype = np.uint8 if image.type == "tensor(uint8)" else np.float32
+
+    def run(crops: np.ndarray) -> np.ndarray:
+        return model.run([probabilities.name], {image.name: crops.astype(dtype)})[0]
+
+    return card, tuple(image.shape[1:3]), probabilities.shape[-1], run
+
+
+def _appended_card(path: Path) -> dict:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return _parse_card(archive.read(CARD), path)
+    except (zipfile.BadZipFile, KeyError):
+        return _parse_card(None, path)
+
+
+def _parse_card(text: str | bytes | None, path: Path) -> dict:
+    if text is None:
+        raise InputError(f"{path} carries no card: what its outputs mean is unknown; this project's exports carry one")
+    try:
+        card = json.loads(text)
+    except ValueError as error:
+        raise InputError(f"{path} has a broken card: {error}") from error
+    if not isinstance(card, dict):
+        raise InputError(f"{path} has a broken card: expected a JSON object, got {type(card).__name__}")
+    return card

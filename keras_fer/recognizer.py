@@ -1,0 +1,137 @@
+"""From a picture to the expressions of the faces in it.
+
+import keras_fer
+recognize = keras_fer.Recognizer("model.tflite")
+for face in recognize("photo.jpg").faces:
+    print(face.expression, face.probabilities)
+"""
+
+import os
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from keras_fer.classifier import FORMATS, open_classifier
+from keras_fer.crop import crop
+from keras_fer.errors import InputError
+from keras_fer.faces import Face, FaceFinder
+from keras_fer.images import read_rgb
+
+SHIPPED = Path(__file__).parent / "weights"
+
+
+@dataclass(frozen=True)
+class FaceExpression:
+    """What a model says of one face.
+
+    Attributes:
+        face: where it is.
+        probabilities: of each class, by name, in the model's order; their sum is 1.
+        crop: what the model saw, uint8 (size, size, 3).
+        track: in a video, the same number for the same face from frame to frame.
+    """
+
+    face: Face
+    probabilities: dict[str, float]
+    crop: np.ndarray = field(repr=False, compare=False)
+    track: int | None = None
+
+    @property
+    def expression(self) -> str:
+        """The most probable class."""
+        return max(self.probabilities, key=self.probabilities.get)
+
+
+@dataclass(frozen=True)
+class Recognition:
+    """What a model says of one picture.
+
+    Attributes:
+        faces: from the surest to the least sure; empty where there is none.
+        model: name of the model.
+        classes: the names of all that it tells apart, in its order.
+        milliseconds: what `detect`, `crop` and `classify` took.
+    """
+
+    faces: tuple[FaceExpression, ...]
+    model: str
+    classes: tuple[str, ...]
+    milliseconds: dict[str, float]
+
+
+class Recognizer:
+    """Recognises the expressions of all faces in a picture: `Recognizer(weights)(picture)`.
+
+    Args:
+        weights: a run folder, a `.keras`, `.tflite` or `.onnx` file, or the name of weights that ship with the package.
+        detector, levels: `model` and `levels` of `keras_fer.faces.FaceFinder`.
+
+    Raises:
+        InputError: no weights are given or found, they cannot be used, or a package that they need is not installed.
+
+    Attributes:
+        classifier: the model (`keras_fer.classifier.Classifier`).
+    """
+
+    def __init__(
+        self,
+        weights: str | os.PathLike | None = None,
+        *,
+        detector: str | os.PathLike | None = None,
+        levels: int = 3,
+    ):
+        self.classifier = open_classifier(find_weights(weights))
+        self._find = FaceFinder(detector, levels)
+
+    def __call__(self, picture: np.ndarray | str | os.PathLike) -> Recognition:
+        """Find the faces of a picture and classify each.
+
+        Args:
+            picture: the path of a picture, or uint8 (height, width, 3), RGB.
+
+        Raises:
+            InputError: the file cannot be read as a picture, or the array is not of that kind.
+        """
+        if not isinstance(picture, np.ndarray):
+            picture = read_rgb(picture)
+        if picture.ndim != 3 or picture.shape[-1] != 3 or picture.dtype != np.uint8 or not picture.size:
+            raise InputError(f"expected a uint8 picture (height, width, 3), got {picture.dtype} {picture.shape}")
+        model = self.classifier
+        times = [time.perf_counter()]
+        faces = self._find(picture)
+        times.append(time.perf_counter())
+        framing = {"size": model.input_size, "margin": model.margin, "eye_height": model.eye_height}
+        crops = [crop(picture, face.left_eye, face.right_eye, face.box, **framing) for face in faces]
+        times.append(time.perf_counter())
+        rows = model.run(np.stack(crops)).tolist() if crops else []
+        times.append(time.perf_counter())
+        return Recognition(
+            tuple(
+                FaceExpression(face, dict(zip(model.classes, row)), seen) for face, row, seen in zip(faces, rows, crops)
+            ),
+            model.name,
+            model.classes,
+            dict(zip(("detect", "crop", "classify"), (np.diff(times) * 1000).tolist())),
+        )
+
+
+def find_weights(weights: str | os.PathLike | None) -> Path:
+    """The file or folder that is meant: `weights` itself, or weights of that name that ship with the package.
+
+    Raises:
+        InputError: nothing is given, or nothing of that name is there.
+    """
+    shipped = {path.stem: path for suffix in reversed(FORMATS) for path in sorted(SHIPPED.glob(f"*{suffix}"))}
+    names = ", ".join(sorted(shipped)) or "none in this version"
+    if weights is None:
+        raise InputError(
+            f"--weights is missing: a run folder, a file that ends in {', '.join(FORMATS)}, "
+            f"or weights that ship with keras_fer ({names})"
+        )
+    if Path(weights).exists():
+        return Path(weights)
+    if str(weights) not in shipped:
+        raise InputError(f"{weights} does not exist, and no weights of that name ship with keras_fer ({names})")
+    return shipped[str(weights)]

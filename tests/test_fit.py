@@ -15,7 +15,7 @@ import tiny
 
 import keras_fer
 from keras_fer import InputError, registry
-from train import evaluate, fit, run
+from train import evaluate, fit, loop, run
 from train.data import read_info
 from train.transfer import transfer
 
@@ -88,7 +88,7 @@ def test_run_folder_is_complete(data, tmp_path, capsys):
         fit.main(arguments(data, folder))
 
 
-@pytest.mark.parametrize("schedule", ["cosine", "plateau"])
+@pytest.mark.parametrize("schedule", ["plateau", pytest.param("cosine", marks=pytest.mark.slow)])
 def test_killed_run_ends_as_one_that_was_not(data, tmp_path, schedule):
     settings = {"schedule": schedule, "early_stopping": 6, "decay_epochs": 1, "decay_factor": 0.5, "optimizer": "sgd"}
     whole, killed = tmp_path / "whole", tmp_path / "killed"
@@ -120,9 +120,11 @@ def test_nan_stops_and_keeps_the_last_good_state(data, tmp_path):
         fit.main(["--resume", str(folder), "--epochs", "3", "--set", "learning_rate=1e38"])
     assert (folder / "last.npz").read_bytes() == state
     fit.main(["--resume", str(folder), "--set", "learning_rate=1e-3"])
+    assert len(run.read_config(folder)[1]["sessions"]) == 3
     assert [row["learning_rate"] for row in log(folder)] == pytest.approx([0.02, 1e-3, 1e-3])
 
 
+@pytest.mark.slow
 def test_same_losses_compiled_and_in_mixed_precision(data, tmp_path):
     """The path that a GPU takes (XLA, float16 with a scaled loss), on the CPU."""
     losses = {}
@@ -145,7 +147,7 @@ def test_jax_trains_on_the_same_pipeline(data, tmp_path):
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "KERAS_BACKEND": "jax"}
     output = subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
     assert "jax on CPU" in output
-    assert run.read_config(tmp_path / "jax")[1]["versions"]["device"] == "jax on CPU"
+    assert [session["device"] for session in run.read_config(tmp_path / "jax")[1]["sessions"]] == ["jax on CPU"]
     rows = log(tmp_path / "jax")
     assert rows[1]["loss"] < rows[0]["loss"]
     assert keras_fer.load(tmp_path / "jax").classes == tiny.CLASSES
@@ -161,6 +163,14 @@ def test_val_public_trains_on_all_and_says_so(tmp_path):
     result = json.loads((folder / "metrics.json").read_text())
     assert (result["split"], result["epoch_chosen_on"]) == ("public", "public")
     assert "also chose the epoch" in result["note"]
+
+
+def test_class_weights_balance_and_keep_the_mean(tmp_path):
+    info = tiny.write_data(tmp_path / "data", train=10)
+    weights = loop.class_weights(info)
+    counts = list(info.splits["train"].counts.values())
+    assert counts == [4, 3, 3]
+    assert [weights[i] * counts[i] for i in range(3)] == pytest.approx([10 / 3] * 3)
 
 
 def test_init_takes_what_fits_by_name(data, tmp_path, capsys):

@@ -1,5 +1,6 @@
 """What the machine decides: compiled steps, mixed precision, and what to note down about both."""
 
+import os
 import platform
 
 import keras
@@ -46,6 +47,6 @@ def describe() -> dict[str, str]:
         "keras": keras.__version__,
         "tensorflow": tf.__version__,
         "numpy": np.__version__,
-        "machine": f"{platform.system()} {platform.machine()}",
+        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
         "device": NAME,
     }

@@ -106,8 +106,6 @@ def go_on(args: argparse.Namespace) -> tuple[Config, DatasetInfo]:
     info = read_info(config.data)
     if run.fingerprint(info) != record["dataset"]["fingerprint"]:
         raise InputError(f"{config.data} is not the data that {args.resume} was trained on: another dataset.json")
-    if args.set:
-        run.write_config(args.resume, config, info)
     return config, info
 
 

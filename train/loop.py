@@ -1,6 +1,7 @@
 """The training run: model, optimizer, data and callbacks put together around `keras.Model.fit`."""
 
 import dataclasses
+import math
 from pathlib import Path
 
 import keras
@@ -57,11 +58,14 @@ def fit(config: Config, info: DatasetInfo, folder: Path, resume: bool = False) -
     if progress and progress["learning_rate"] != recipe.learning_rate and recipe.schedule in ("constant", "plateau"):
         # These rates are part of the state; the others are functions of the step.
         model.optimizer.learning_rate = recipe.learning_rate
-    if not resume:
+    if resume:
+        run.write_config(folder, config, info, earlier_sessions=run.read_config(folder)[1]["sessions"])
+    else:
         run.create(folder, config, info)
+    parameters = sum(math.prod(v.shape) for v in network.trainable_variables)
     counts = f"{info.splits['train'].n} train, {info.require(config.val).n} {config.val}"
     print(
-        f"{config.model} ({network.count_params() / 1e6:.2f} M parameters), recipe {config.recipe_name}, "
+        f"{config.model} ({parameters / 1e6:.2f} M parameters), recipe {config.recipe_name}, "
         f"on {info.name} ({counts}), {device.NAME}, into {folder}"
     )
 

@@ -63,18 +63,21 @@ def create(folder: Path, config: Config, info: DatasetInfo) -> None:
     """
     if (folder / CONFIG).exists():
         raise InputError(f"{folder} already holds a run; go on with --resume {folder}, or choose another --out")
-    write_config(folder, config, info)
+    write_config(folder, config, info, earlier_sessions=[])
 
 
-def write_config(folder: Path, config: Config, info: DatasetInfo) -> None:
-    """Write config.json: `config`, and what else one needs to know to run it again."""
+def write_config(folder: Path, config: Config, info: DatasetInfo, earlier_sessions: list[dict]) -> None:
+    """Write config.json: `config`, the data, and for each time that the run was started, where and how."""
+    session = {
+        "date": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
+        "command": " ".join(sys.argv),
+        **device.describe(),
+    }
     record = {
         **dataclasses.asdict(config),
         "recipe": config.recipe.to_dict(),
         "dataset": {"name": info.name, "classes": list(info.classes), "fingerprint": fingerprint(info)},
-        "versions": device.describe(),
-        "command": " ".join(sys.argv),
-        "date": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
+        "sessions": [*earlier_sessions, session],
     }
     write_json(folder / CONFIG, record)
 

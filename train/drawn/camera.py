@@ -52,9 +52,10 @@ def light_up(canvas: Canvas, view: View) -> None:
     )
     right, down = np.array(view.light, np.float32)
     gain = right * x.clip(-1.3, 1.3) + (down * y.clip(-1.3, 1.3) + np.float32(view.exposure))[:, None]
-    tint = np.array([1 + view.warmth, 1, 1 - view.warmth], np.float32) * np.float32(view.contrast)
-    pixels *= np.maximum(gain, np.float32(0.15)) * tint[:, None, None]
-    pixels += np.float32(128 * (1 - view.contrast))
+    gain = np.maximum(gain, np.float32(0.15)) * np.float32(view.contrast)
+    for plane, tint in zip(pixels, np.array([1 + view.warmth, 1, 1 - view.warmth], np.float32)):
+        plane *= gain * tint
+        plane += np.float32(128 * (1 - view.contrast))
 
 
 def develop(pixels: np.ndarray, view: View, rng: np.random.Generator, *, supersampling: int) -> np.ndarray:

@@ -17,7 +17,7 @@ __all__ = ["DatasetInfo", "evaluation_batches", "read_info", "steps_per_epoch", 
 FILES_AT_ONCE = 8
 stateless_shuffle = tf.random.experimental.stateless_shuffle
 
-SHUFFLE_BYTES = 64 * 2**20
+SHUFFLE_BYTES = 16 * 2**20
 """How much is shuffled at once. The records lie in random order already, and in each epoch the files are read in a new
 order and several at once, so it need not be much of the set."""
 

@@ -44,7 +44,7 @@ class FaceFinder:
 
     Args:
         model: path of BlazeFace's `.tflite` or YuNet's `.onnx` file; None for BlazeFace from its installed package.
-        levels: 1 looks at the whole picture only: enough for faces that fill an eighth of its longer side, as before a
+        levels: 1 looks at the whole picture only: enough for faces that fill a sixth of its longer side, as before a
             phone or a webcam. Each further level halves the side of the smallest face and multiplies the time by about
             five; tiles smaller than the detector's input are not looked at.
 

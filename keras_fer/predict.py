@@ -48,7 +48,7 @@ def main(argv: list[str] | None = None) -> None:
         type=int,
         choices=range(1, 6),
         metavar="N",
-        help="how small faces may be: 1 finds an eighth of the longer side, each further level half of that "
+        help="how small faces may be: 1 finds a sixth of the longer side, each further level half of that "
         f"(default: {PICTURE_LEVELS}, for videos {VIDEO_LEVELS})",
     )
     args = parser.parse_args(argv)

@@ -187,4 +187,4 @@ def joined(sides: np.ndarray) -> np.ndarray:
 def ring(half: np.ndarray) -> np.ndarray:
     """The closed curve through a half's control points, given from top to bottom, and their mirror images."""
     left, right = mirror(half)
-    return smooth(np.concatenate([right, left[::-1]]), closed=True)
+    return smooth(np.concatenate([right, left[left[:, 0] < 0][::-1]]), closed=True)  # the middle only once

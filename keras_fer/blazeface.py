@@ -98,7 +98,7 @@ ANCHORS = anchors()
 
 
 def decode(values: np.ndarray, logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """What the model's raw outputs say, where they are sure enough.
+    """What the model's raw outputs say, where they are sure enough and the box has a size.
 
     Args:
         values: (896, 16): box centre and size, then six key points, in pixels of the model's input; all but the size
@@ -111,7 +111,7 @@ def decode(values: np.ndarray, logits: np.ndarray) -> tuple[np.ndarray, np.ndarr
         scores (n,): 0.5..1, the surest first.
     """
     scores = 1 / (1 + np.exp(-np.clip(logits, -100, 100)))
-    sure = np.flatnonzero(scores >= _MIN_SCORE)
+    sure = np.flatnonzero((scores >= _MIN_SCORE) & (values[:, 2:4] > 0).all(axis=1))
     sure = sure[np.argsort(-scores[sure], kind="stable")]
     points = values[sure].reshape(-1, 8, 2) / SIDE
     centre, size, landmarks = points[:, 0] + ANCHORS[sure], points[:, 1], points[:, 2:6] + ANCHORS[sure, None]
@@ -130,7 +130,6 @@ def blend(rows: np.ndarray, scores: np.ndarray) -> np.ndarray:
     faces = []
     while len(rows):
         same = overlap(rows[0], rows) > _SAME_FACE
-        same[0] = True  # a box without area overlaps nothing, not even itself
         weights = scores[same] / scores[same].sum()
         faces.append([*(weights @ rows[same]), scores[0]])
         rows, scores = rows[~same], scores[~same]

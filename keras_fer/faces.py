@@ -82,7 +82,7 @@ class FaceFinder:
             found = self._detect(resample(cells, small, self._detect.side))
             found[:, :12] *= side
             found[:, [0, 1, 4, 5, 6, 7, 8, 9, 10, 11]] += np.tile([x - side / 2, y - side / 2], 5)
-            if side < max(image.shape):
+            if side < max(image.shape[:2]):
                 found = found[_whole(found, tile, image) & (found[:, 12] >= _SURE)]
             rows.append(found)
         return np.concatenate(rows)

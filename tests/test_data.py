@@ -191,5 +191,5 @@ def test_damaged_folders_are_errors(info, tmp_path):
     with pytest.raises(InputError, match=lost):
         read_info(folder)
     (folder / INFO_FILE).write_text((info.path / INFO_FILE).read_text()[:50])
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="is damaged"):
         read_info(folder)

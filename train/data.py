@@ -5,6 +5,7 @@ whatever the number of threads.
 """
 
 import dataclasses
+import functools
 
 import tensorflow as tf
 
@@ -15,8 +16,6 @@ from train.prepared import DatasetInfo, Split, decode_example, read_info
 __all__ = ["DatasetInfo", "evaluation_batches", "read_info", "steps_per_epoch", "training_batches"]
 
 FILES_AT_ONCE = 8
-stateless_shuffle = tf.random.experimental.stateless_shuffle
-
 SHUFFLE_BYTES = 16 * 2**20
 """How much is shuffled at once. The records lie in random order already, and in each epoch the files are read in a new
 order and several at once, so it need not be much of the set."""
@@ -58,7 +57,9 @@ def training_batches(
     block = max(1, SHUFFLE_BYTES * chosen.n // chosen.bytes)
 
     def records(epoch):
-        files = stateless_shuffle(tf.range(len(chosen.files)), (seed, epoch))
+        # Not Dataset.shuffle, whose order also depends on TensorFlow's global seed.
+        shuffled = functools.partial(tf.random.experimental.stateless_shuffle, seed=(seed, epoch))
+        files = shuffled(tf.range(len(chosen.files)))
         dataset = tf.data.Dataset.from_tensor_slices((tf.gather(paths, files), tf.gather(lengths, files)))
         dataset = dataset.interleave(
             lambda path, length: tf.data.TFRecordDataset(path).take(length),
@@ -66,8 +67,7 @@ def training_batches(
             num_parallel_calls=tf.data.AUTOTUNE,
             deterministic=True,
         )
-        # Not Dataset.shuffle, whose order also depends on TensorFlow's global seed.
-        dataset = dataset.batch(block).map(lambda records: stateless_shuffle(records, (seed, epoch))).unbatch()
+        dataset = dataset.batch(block).map(shuffled).unbatch()
         return dataset.take(steps * batch_size).enumerate(epoch * 2**32)
 
     def example(number, record):

@@ -78,7 +78,7 @@ def prepare(
     if out.exists() and not (out.is_dir() and ((out / INFO_FILE).exists() or not any(out.iterdir()))):
         raise InputError(f"{out} exists and holds no prepared data; it would be replaced, so choose another --out")
     rng = np.random.default_rng(seed)
-    with replacing(out) as folder:
+    with _disk_errors(out), replacing(out) as folder:
         folder.mkdir()
         spool, unreadable = _fill_spool(source, folder / "spool", size)
         leaks = _count_leaks(spool)
@@ -186,9 +186,7 @@ def _count_leaks(spool: Spool) -> dict[str, int]:
     return {pair: n for pair, n in shared.items() if n}
 
 
-def _choose_splits(
-    spool: Spool, drop_leaks: bool, rng: np.random.Generator
-) -> tuple[dict[str, np.ndarray], list[str]]:
+def _choose_splits(spool: Spool, drop_leaks: bool, rng: np.random.Generator) -> tuple[dict[str, np.ndarray], list[str]]:
     """The rows of the spool that each split gets, and what was decided on the way."""
     notes = []
     rows = {name: np.flatnonzero(spool.splits == index) for index, name in enumerate(SPLITS)}
@@ -226,7 +224,7 @@ def _write_split(
     for number, part in enumerate(np.array_split(rows, shards)):
         file = f"{name}-{number:05d}-of-{shards:05d}.tfrecord"
         files[file] = len(part)
-        with _tensorflow_os_errors(), tf.io.TFRecordWriter(str(folder / file)) as writer:
+        with tf.io.TFRecordWriter(str(folder / file)) as writer:
             for row in part:
                 spool_file.seek(spool.offsets[row])
                 writer.write(spool_file.read(spool.sizes[row]))
@@ -240,9 +238,12 @@ def _progress(what: str, total: int, items: Iterable | None = None) -> tqdm:
 
 
 @contextlib.contextmanager
-def _tensorflow_os_errors() -> Iterator[None]:
-    """TensorFlow's file errors, such as a full disk, as the OSError that they are."""
+def _disk_errors(out: Path) -> Iterator[None]:
+    """Say where a disk was full; to TensorFlow's writer that is no OSError."""
     try:
         yield
-    except tf.errors.OpError as error:
-        raise OSError(error.message) from error
+    except (OSError, tf.errors.OpError) as error:
+        if getattr(error, "filename", None):
+            raise
+        reason = error.strerror if isinstance(error, OSError) else error.message
+        raise OSError(f"cannot write {out}: {reason}; what was there before is unchanged") from error

@@ -57,10 +57,10 @@ class DatasetInfo:
         Raises:
             InputError: there is none; the message names those that exist.
         """
-        split = self.aliases.get(split, split)
-        if split not in self.splits:
+        name = self.aliases.get(split, split)
+        if name not in self.splits:
             raise InputError(f"{self.path} has no split {split!r}; it has {', '.join([*self.splits, *self.aliases])}")
-        return self.splits[split]
+        return self.splits[name]
 
 
 def read_info(path: str | Path) -> DatasetInfo:
@@ -72,22 +72,24 @@ def read_info(path: str | Path) -> DatasetInfo:
     path = Path(path)
     try:
         stored = json.loads((path / INFO_FILE).read_text())
-        found = stored.pop("format")
+        if stored.pop("format") != FORMAT:
+            raise ValueError
+        splits = {name: Split(**split) for name, split in stored.pop("splits").items()}
+        info = DatasetInfo(path, classes=tuple(stored.pop("classes")), splits=splits, **stored)
     except (FileNotFoundError, NotADirectoryError):
         raise InputError(
             f"{path} is no prepared data set: it has no {INFO_FILE}; make one with train.prepare"
         ) from None
-    except (ValueError, KeyError):
-        raise InputError(f"{path / INFO_FILE} cannot be read; make the folder again with train.prepare") from None
-    if found != FORMAT:
-        raise InputError(f"{path} is in format {found}, expected {FORMAT}; make it again with train.prepare")
-    splits = {name: Split(**split) for name, split in stored.pop("splits").items()}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise InputError(
+            f"{path / INFO_FILE} is damaged or of another version; make it again with train.prepare"
+        ) from None
     missing = [file for split in splits.values() for file in split.files if not (path / file).is_file()]
     if missing:
         raise InputError(
             f"{path} lacks {len(missing)} of its files, first {missing[0]}; make it again with train.prepare"
         )
-    return DatasetInfo(path, classes=tuple(stored.pop("classes")), splits=splits, **stored)
+    return info
 
 
 def write_info(info: DatasetInfo) -> None:

@@ -1,18 +1,33 @@
-"""Facial expression recognition in Keras 3, from the papers to the phone."""
+"""Facial expression recognition in Keras 3, from the papers to the phone.
 
-from keras_fer import models  # noqa: F401  (enters the models into the registry)
-from keras_fer.errors import InputError
-from keras_fer.expressions import EXPRESSIONS
-from keras_fer.registry import create_backbone, create_model, list_backbones, list_models
-from keras_fer.saving import load, save
+What is named here is imported when it is first used: recognising with a `.tflite` file needs no Keras, for one.
+"""
 
-__all__ = [
-    "EXPRESSIONS",
-    "InputError",
-    "create_backbone",
-    "create_model",
-    "list_backbones",
-    "list_models",
-    "load",
-    "save",
-]
+import importlib
+
+_HOMES = {
+    "EXPRESSIONS": "expressions",
+    "InputError": "errors",
+    "Recognizer": "recognizer",
+    "create_backbone": "registry",
+    "create_model": "registry",
+    "list_backbones": "registry",
+    "list_models": "registry",
+    "load": "saving",
+    "save": "saving",
+}
+_MODULES = ("convert", "crop", "faces", "layers", "models")
+
+__all__ = [*_HOMES]
+
+
+def __getattr__(name: str):
+    if name in _HOMES:
+        return getattr(importlib.import_module(f"keras_fer.{_HOMES[name]}"), name)
+    if name in _MODULES:
+        return importlib.import_module(f"keras_fer.{name}")
+    raise AttributeError(f"module 'keras_fer' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__, *_MODULES])

@@ -1,24 +1,21 @@
 """A trained model in any of its three formats, as one function from face crops to probabilities.
 
 `.keras` needs Keras with a backend; `.tflite` needs LiteRT, `.onnx` ONNX Runtime, and neither needs TensorFlow. All
-three carry their card (`keras_fer.saving` says what is in it): a `.keras` file as the member `card.json` of its
-archive, a `.tflite` file in the archive that is appended to it, an `.onnx` file as the metadata entry `card`.
+three carry their card (`keras_fer.card`); an `.onnx` file as the metadata entry `card`.
 """
 
-import json
 import os
-import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from keras_fer import card as cards
 from keras_fer.crop import EYE_HEIGHT, MARGIN
 from keras_fer.errors import InputError
 from keras_fer.optional import need
 
-CARD = "card.json"
 FORMATS = (".tflite", ".onnx", ".keras")
 
 Run = Callable[[np.ndarray], np.ndarray]
@@ -98,7 +95,7 @@ def _open_keras(path: Path) -> tuple[dict, tuple[int, int], int, Run]:
 
 def _open_tflite(path: Path) -> tuple[dict, tuple[int, int], int, Run]:
     interpreter = need("ai_edge_litert.interpreter")
-    card = _appended_card(path)
+    card = cards.read(path)
     try:
         model = interpreter.Interpreter(str(path), num_threads=os.cpu_count())
         model.allocate_tensors()
@@ -125,7 +122,7 @@ def _open_onnx(path: Path) -> tuple[dict, tuple[int, int], int, Run]:
         model = runtime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime's exceptions share no other base
         raise InputError(f"{path} cannot be read as an .onnx model: {str(error).splitlines()[0]}") from error
-    card = _parse_card(model.get_modelmeta().custom_metadata_map.get("card"), path)
+    card = cards.parse(model.get_modelmeta().custom_metadata_map.get("card"), path)
     image, probabilities = model.get_inputs()[0], model.get_outputs()[0]
     if len(image.shape) != 4 or image.type not in ("tensor(uint8)", "tensor(float)"):
         raise InputError(f"{path} is no model of this project: expected pictures (n, size, size, 3) in")
@@ -135,23 +132,3 @@ def _open_onnx(path: Path) -> tuple[dict, tuple[int, int], int, Run]:
         return model.run([probabilities.name], {image.name: crops.astype(dtype)})[0]
 
     return card, tuple(image.shape[1:3]), probabilities.shape[-1], run
-
-
-def _appended_card(path: Path) -> dict:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return _parse_card(archive.read(CARD), path)
-    except (zipfile.BadZipFile, KeyError):
-        return _parse_card(None, path)
-
-
-def _parse_card(text: str | bytes | None, path: Path) -> dict:
-    if text is None:
-        raise InputError(f"{path} carries no card: what its outputs mean is unknown; this project's exports carry one")
-    try:
-        card = json.loads(text)
-    except ValueError as error:
-        raise InputError(f"{path} has a broken card: {error}") from error
-    if not isinstance(card, dict):
-        raise InputError(f"{path} has a broken card: expected a JSON object, got {type(card).__name__}")
-    return card

@@ -2,6 +2,7 @@
 
 import difflib
 import functools
+import importlib
 import inspect
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -19,8 +20,19 @@ class Family(NamedTuple):
     size_step: int
 
 
+class Method(NamedTuple):
+    """What a family trains in place of its network: `build(network)` is a model around it with a dict of outputs.
+
+    `loss_weights` has the weight of each output's loss; its first name is the network's own output.
+    """
+
+    build: Callable
+    loss_weights: dict[str, float]
+
+
 _MODELS: dict[str, Family] = {}
 _BACKBONES: dict[str, Family] = {}
+_METHODS: dict[str, Method] = {}
 
 
 def register_model(function: Callable | None = None, *, size_step: int = 32) -> Callable:
@@ -40,14 +52,29 @@ def _register(function, size_step, table):
     return function
 
 
+def register_method(model: str, loss_weights: dict[str, float]) -> Callable:
+    """Enter `function(network) -> model with a dict of outputs` as what trains the networks of the family `model`."""
+
+    def register(function):
+        _METHODS[model] = Method(function, loss_weights)
+        return function
+
+    return register
+
+
+def training_method(model: str) -> Method | None:
+    """How the networks of a family are trained; None where it is simply as they are."""
+    return _METHODS.get(model)
+
+
 def list_models() -> list[str]:
     """The names that `create_model` knows, sorted."""
-    return sorted(_MODELS)
+    return sorted(_families(_MODELS))
 
 
 def list_backbones() -> list[str]:
     """The names that `create_backbone` knows, sorted."""
-    return sorted(_BACKBONES)
+    return sorted(_families(_BACKBONES))
 
 
 def create_model(
@@ -109,7 +136,14 @@ def _normalised_input(family, input_size, mean, std):
     return picture, Normalize(mean, std, name="normalize")(picture)
 
 
+def _families(table: dict[str, Family]) -> dict[str, Family]:
+    """The table, once all families have entered themselves."""
+    importlib.import_module("keras_fer.models")
+    return table
+
+
 def _find(name: str, table: dict[str, Family], what: str) -> Family:
+    table = _families(table)
     if name not in table:
         close = difflib.get_close_matches(name, table, n=1)
         hint = f"; did you mean {close[0]}?" if close else ""

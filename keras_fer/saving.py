@@ -1,8 +1,4 @@
-"""Trained models on disk: a `.keras` file that also says what it recognises.
-
-The card is a JSON object inside the archive, beside Keras' own members (Keras ignores it). It holds at least `model`,
-`classes` (in the order of the logits) and `input_size`.
-"""
+"""Trained models on disk: a `.keras` file that also says what it recognises (`keras_fer.card`)."""
 
 import json
 import os
@@ -11,11 +7,11 @@ from pathlib import Path
 
 import keras
 
+import keras_fer.models  # noqa: F401  (Keras finds our layers by their registered names)
+from keras_fer import card as cards
 from keras_fer.errors import InputError
 from keras_fer.files import replacing
 
-CARD = "card.json"
-REQUIRED = ("model", "classes", "input_size")
 BEST = "best.keras"
 
 
@@ -25,8 +21,7 @@ def save(model: keras.Model, path: str | os.PathLike, card: dict) -> None:
     Raises:
         ValueError: the card lacks a required entry, or its classes do not fit the model's output.
     """
-    missing = [key for key in REQUIRED if key not in card]
-    if missing:
+    if missing := cards.missing_entries(card):
         raise ValueError(f"the card lacks {', '.join(missing)}")
     # A backbone has maps instead of logits.
     logits = model.output_shape[-1] if isinstance(model.output_shape, tuple) else 0
@@ -35,7 +30,7 @@ def save(model: keras.Model, path: str | os.PathLike, card: dict) -> None:
     with replacing(path) as temporary:
         model.save(temporary)
         with zipfile.ZipFile(temporary, "a") as archive:
-            archive.writestr(CARD, json.dumps(card, indent=1))
+            archive.writestr(cards.MEMBER, json.dumps(card, indent=1))
 
 
 def load(path: str | os.PathLike) -> keras.Model:
@@ -48,7 +43,7 @@ def load(path: str | os.PathLike) -> keras.Model:
         InputError: there is no such file, it is no model of this project, or it is damaged.
     """
     path = find(path)
-    card = read_card(path)
+    card = cards.read(path)
     try:
         model = keras.saving.load_model(path, compile=False)
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -71,20 +66,3 @@ def find(path: str | os.PathLike) -> Path:
     if not path.is_file():
         raise InputError(f"{path} does not exist; expected a run folder or a .keras file")
     return path
-
-
-def read_card(path: str | os.PathLike) -> dict:
-    """The card inside a `.keras` file.
-
-    Raises:
-        InputError: the file is no archive, or holds no card.
-    """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return json.loads(archive.read(CARD))
-    except zipfile.BadZipFile as error:
-        raise InputError(f"{path} is damaged or no .keras file") from error
-    except KeyError as error:
-        raise InputError(
-            f"{path} holds no {CARD}: it was not saved by keras_fer, so its class order is unknown"
-        ) from error

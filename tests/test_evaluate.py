@@ -96,7 +96,7 @@ def test_a_class_that_the_model_lacks_is_an_error(info):
     {
         "--weights {tmp} --data {data}": "is no run folder: it holds no best.keras",
         "--weights {tmp}/none.keras --data {data}": "does not exist",
-        "--weights {data}/dataset.json --data {data}": "is damaged or no .keras file",
+        "--weights {data}/dataset.json --data {data}": "carries no card",
         "--weights {tmp} --data {tmp}": "is no prepared data set",
     }.items(),
 )

@@ -9,6 +9,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from keras_fer.errors import InputError
 from train.augment import Augment, augment_picture, resize
 
 EVERYTHING = Augment(
@@ -246,3 +247,9 @@ def test_equal_seeds_give_equal_pictures_and_others_others():
     first, second = (draw(image, EVERYTHING, 8) for _ in range(2))
     np.testing.assert_array_equal(first, second)
     assert len({picture.tobytes() for picture in first}) == 8
+
+
+@pytest.mark.parametrize("wrong", [{"flip": 1.5}, {"erasing": -0.1}, {"scale": (1.2, 0.8)}, {"crop_ratio": (0.0, 1.0)}])
+def test_impossible_settings_are_errors(wrong):
+    with pytest.raises(InputError, match=next(iter(wrong))):
+        Augment(**wrong)

@@ -149,13 +149,18 @@ def test_identical_pictures_across_splits(tmp_path):
 
 
 def test_few_unreadable_pictures_are_listed(tmp_path):
-    faces = trees.class_folders(tmp_path / "faces", {"happy": 100, "sad": 200})
+    faces = trees.class_folders(tmp_path / "faces", {"happy": 150, "sad": 250})
     whole = trees.encoded(5, ".jpg", side=64)
-    trees.write(faces, {"sad/empty.png": b"", "sad/cut.jpg": whole[: len(whole) // 2], "sad/text.png": "no picture"})
+    trees.write(faces, {"sad/empty.png": b"", "sad/text.png": "no picture"})
+    trees.write(faces, {"sad/cut.jpg": whole[: len(whole) // 2], "sad/end.jpg": whole[:-2]})
     info = prepare(open_source("folder", faces), tmp_path / "out")
-    assert {entry["id"] for entry in info.unreadable} == {"sad/empty.png", "sad/cut.jpg", "sad/text.png"}
-    assert next(entry["reason"] for entry in info.unreadable if entry["id"] == "sad/empty.png") == "the file is empty"
-    assert sum(split.n for split in info.splits.values()) == 300
+    assert {entry["id"]: entry["reason"] for entry in info.unreadable} == {
+        "sad/empty.png": "the file is empty",
+        "sad/cut.jpg": "Truncated File Read",
+        "sad/end.jpg": "jpeg::Uncompress failed. Invalid JPEG data or crop window.",
+        "sad/text.png": "it is no picture of a known format",
+    }
+    assert sum(split.n for split in info.splits.values()) == 400
 
 
 def test_many_unreadable_pictures_are_an_error_and_the_old_data_stays(tmp_path):

@@ -69,6 +69,14 @@ def test_a_csv_cut_off_within_a_row_is_never_taken_for_whole(tmp_path_factory, c
             open_source("fer2013", path)
 
 
+@pytest.mark.parametrize("pixels", ["256", "-1", "x"])
+def test_fer2013_bad_pixels_are_unreadable(tmp_path, pixels):
+    path = trees.write(tmp_path, {"f.csv": f"emotion,pixels,Usage\n0,{pixels}{' 0' * 2303},Training\n"}) / "f.csv"
+    (record,) = open_source("fer2013", path).records
+    with pytest.raises(ValueError):
+        record.load()
+
+
 def test_fer2013_kaggle_folders(tmp_path):
     trees.class_folders(tmp_path, {"train/angry": 1, "train/happy": 1, "test/fear": 1})
     assert {row[1:] for row in read("fer2013", tmp_path)} == {
@@ -214,4 +222,4 @@ def test_nothing_and_the_wrong_thing(tmp_path, dataset):
     with pytest.raises(InputError):
         list(open_source(dataset, trees.write(tmp_path / "empty", {"readme.txt": "nothing"})).records)
     with pytest.raises(InputError):
-        list(open_source(dataset, trees.write(tmp_path, {"file": "no data set"}) / "file").records)
+        list(open_source(dataset, trees.write(tmp_path, {"file": bytes(range(256))}) / "file").records)

@@ -1,6 +1,6 @@
 """The papers' augmentations, drawn anew for each picture from the seed, the epoch and the picture's place in it.
 
-Everything that moves pixels (crop, shift, zoom, rotation, mirror image and the resizing itself) is one map from the
+What moves pixels after the crop (mirror image, rotation, zoom, shift and the resizing itself) is one map from the
 output's pixels to the picture's, so that a picture is interpolated once, or twice where it also shrinks.
 """
 
@@ -8,6 +8,8 @@ import dataclasses
 import math
 
 import tensorflow as tf
+
+from keras_fer.errors import InputError
 
 ATTEMPTS = 10
 """How often torchvision draws a crop or a patch that may not fit, before it gives up."""
@@ -44,6 +46,15 @@ class Augment:
     """Its height by its width; uniform in the logarithm."""
     erasing_fill: tuple[float, float, float] = (123.675, 116.28, 103.53)
     """RGB, 0..255. ImageNet's mean colour, which is the papers' 0 after normalisation."""
+
+    def __post_init__(self):
+        for name in ("flip", "erasing"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise InputError(f"augment.{name} is {getattr(self, name)}; expected a probability")
+        for name in ("scale", "crop_scale", "crop_ratio", "erasing_scale", "erasing_ratio"):
+            low, high = getattr(self, name)
+            if not 0 < low <= high:
+                raise InputError(f"augment.{name} is {low},{high}; expected a range of numbers above 0")
 
 
 def augment_picture(image: tf.Tensor, seed: tf.Tensor, size: int, augment: Augment) -> tf.Tensor:

@@ -18,7 +18,7 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 import tensorflow as tf
-from PIL import ExifTags, Image, ImageOps
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from tqdm import tqdm
 
 from keras_fer.errors import InputError
@@ -159,8 +159,12 @@ def check_picture(record: Record, size: int | None = None) -> Picture:
     try:
         encoded = _upright_and_small(encoded, size)
         pixels = tf.io.decode_image(encoded, channels=3, expand_animations=False).numpy()
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, tf.errors.InvalidArgumentError) as error:
-        raise Unreadable(str(error).splitlines()[0]) from error
+    except UnidentifiedImageError as error:
+        raise Unreadable("it is no picture of a known format") from error
+    except tf.errors.InvalidArgumentError as error:
+        raise Unreadable(error.message.partition("}} ")[2].partition(" [Op")[0]) from error
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise Unreadable(str(error)) from error
     digest = hashlib.blake2b(pixels.tobytes() + str(pixels.shape).encode(), digest_size=8).digest()
     return Picture(encoded, int.from_bytes(digest, "little"))
 

@@ -17,10 +17,12 @@ import tensorflow as tf
 from keras_fer.command import run
 from keras_fer.errors import InputError
 from train.preparation import prepare
-from train.prepared import DatasetInfo
+from train.prepared import INFO_FILE, DatasetInfo
 from train.sources import READERS, Source, drawn_faces, open_source
 
 DATASETS = (*READERS, "drawn")
+LISTED = 20
+"""Unreadable pictures on the screen."""
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -80,8 +82,10 @@ def report(info: DatasetInfo) -> str:
         lines.append(
             f"{n} pictures of {second} are in {first} too, pixel by pixel (--drop-leaks drops them from train)"
         )
-    lines += [f"unreadable, left out: {entry['id']} ({entry['reason']})" for entry in info.unreadable]
-    lines.append(f"written to {info.path}")
+    lines += [f"unreadable, left out: {entry['id']} ({entry['reason']})" for entry in info.unreadable[:LISTED]]
+    if len(info.unreadable) > LISTED:
+        lines.append(f"and {len(info.unreadable) - LISTED} more unreadable pictures, listed in {info.path / INFO_FILE}")
+    lines.append(f"written to {info.path} with seed {info.seed}")
     return "\n".join(lines)
 
 

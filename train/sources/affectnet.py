@@ -4,7 +4,6 @@ AffectNet publishes no test labels: the field reports on its validation set, so 
 epochs are chosen on a tenth of the training set.
 """
 
-import csv
 import functools
 import os
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from keras_fer.errors import InputError
 from keras_fer.expressions import DATASET_LABELS
 from train.sources.folders import picture_records
 from train.sources.records import Record, Source, in_canonical_order
+from train.sources.tables import rows
 
 VALIDATION_IS_TEST = "AffectNet's validation set is what the field reports on, so it becomes the split test"
 
@@ -106,16 +106,11 @@ def _boxed(images: Path, tables: dict[str, Path], labels: dict[int, str]) -> Ite
 
 def _rows(table: Path) -> Iterator[tuple[int, dict[str, str]]]:
     """(row number, cell by column) of a list; validation.csv comes with and without the line of column names."""
-    if not table.is_file():
-        raise InputError(f"there is no {table}; AffectNet's lists are training.csv and validation.csv")
-    with table.open(newline="") as lines:
-        for row, cells in enumerate(csv.reader(lines)):
-            if len(cells) != len(COLUMNS):
-                raise InputError(
-                    f"{table}: row {row} has {len(cells)} columns, expected {len(COLUMNS)}: is the file cut off?"
-                )
-            if cells[0] != COLUMNS[0]:
-                yield row, dict(zip(COLUMNS, cells))
+    for row, cells in enumerate(rows(table)):
+        if len(cells) != len(COLUMNS):
+            raise InputError(f"{table}: row {row} has {len(cells)} columns, not {len(COLUMNS)}: is the file cut off?")
+        if cells[0] != COLUMNS[0]:
+            yield row, dict(zip(COLUMNS, cells))
 
 
 def _images(root: Path) -> Path:

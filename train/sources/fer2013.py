@@ -3,8 +3,8 @@
 The pictures are 48x48 greys, written as text into one csv. FER+ is a second csv of ten taggers' votes, row for row.
 """
 
-import csv
 import functools
+import itertools
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +16,7 @@ from keras_fer.errors import InputError
 from keras_fer.expressions import DATASET_LABELS
 from train.sources.folders import class_folders
 from train.sources.records import Record, Source, in_canonical_order
+from train.sources.tables import rows
 
 SIDE = 48
 SPLITS = {"Training": "train", "PublicTest": "public", "PrivateTest": "private"}
@@ -60,8 +61,8 @@ def read_ferplus(path: Path) -> Source:
 
 
 def _ferplus_records(table: Path, votes_table: Path, classes: tuple[str, ...]) -> Iterator[Record]:
-    rows, votes = _rows(table), _votes(votes_table)
-    for row, split, _, pixels in rows:
+    votes = _votes(votes_table)
+    for row, split, _, pixels in _rows(table):
         votes_split, counts = next(votes, (None, None))
         if votes_split != split:
             raise InputError(f"{votes_table} does not match {table} row for row: they part at row {row}")
@@ -99,17 +100,13 @@ def _votes(table: Path) -> Iterator[tuple[str, dict[str, int]]]:
 
 def _cells(table: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, dict[str, str]]]:
     """(row number, cell by column name) of a csv; the columns may stand in any order, missing cells are empty."""
-    with table.open(newline="") as lines:
-        reader = csv.DictReader(lines, restval="")
-        # Kaggle's icml_face_data.csv has blanks before its column names.
-        reader.fieldnames = [name.strip() for name in reader.fieldnames or ()]
-        missing = [name for name in columns if name not in reader.fieldnames]
-        if missing:
-            raise InputError(
-                f"{table} has the columns {', '.join(reader.fieldnames) or 'of an empty file'}; "
-                f"expected {', '.join(columns)}"
-            )
-        yield from enumerate(reader)
+    lines = rows(table)
+    # Kaggle's icml_face_data.csv has blanks before its column names.
+    found = [name.strip() for name in next(lines, [])]
+    if not set(columns) <= set(found):
+        raise InputError(f"{table} starts with {','.join(found)[:100]!r}; expected the columns {', '.join(columns)}")
+    for number, cells in enumerate(lines):
+        yield number, dict(itertools.zip_longest(found, cells[: len(found)], fillvalue=""))
 
 
 def _size(table: Path) -> dict:
@@ -120,5 +117,7 @@ def _size(table: Path) -> dict:
 
 
 def _png(pixels: str) -> bytes:
-    image = np.array(pixels.split(), dtype=np.uint8).reshape(SIDE, SIDE)
-    return cv2.imencode(".png", image)[1].tobytes()
+    values = np.array(pixels.split(), dtype=np.int64)
+    if values.min() < 0 or values.max() > 255:
+        raise ValueError("pixels outside of 0 to 255")
+    return cv2.imencode(".png", values.reshape(SIDE, SIDE).astype(np.uint8))[1].tobytes()

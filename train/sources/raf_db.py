@@ -18,7 +18,7 @@ def read_raf_db(path: Path) -> Source:
     """RAF-DB in one of its layouts.
 
     - official: `EmoLabel/list_patition_label.txt` and `Image/aligned/train_00001_aligned.jpg`;
-    - POSTER V2's page: the aligned pictures in `train/` and `valid/`, with the official list anywhere beside them;
+    - POSTER V2's page: the aligned pictures in `train/` and `valid/`, with the official list there or in `EmoLabel/`;
     - class folders (1 to 7 or by name) in `train/` and `valid/` or `test/`.
 
     In all of them the pictures called `test_*` are the split `test`, also where the folder is called `valid`.
@@ -29,24 +29,24 @@ def read_raf_db(path: Path) -> Source:
             f"{path} is no folder; raf-db needs the one that holds EmoLabel/ and Image/, or train/ and valid/"
         )
     renamed = (path / "valid").is_dir() and not (path / "test").is_dir()
+    notes = (VALID_IS_TEST,) if renamed else ()
     lists = [place for place in (path / "EmoLabel" / LIST, path / LIST) if place.is_file()]
     if lists:
         pictures = list(_listed(path, lists[0]))
         classes = in_canonical_order(labels.values())
-        return Source("raf-db", classes, picture_records(path, pictures), total=len(pictures))
+        return Source("raf-db", classes, picture_records(path, pictures), total=len(pictures), notes=notes)
     if not any(folders_in(path / parent) for parent in folders_in(path) if parent in SPLITS):
         raise InputError(
             f"{path} has neither {LIST} (also looked for in EmoLabel/) nor class folders in train/ and valid/"
         )
-    splits = SPLITS | {"valid": "test"} if renamed else SPLITS
-    return class_folders("raf-db", path, labels, splits, notes=(VALID_IS_TEST,) if renamed else ())
+    return class_folders("raf-db", path, labels, SPLITS | {"valid": "test"} if renamed else SPLITS, notes)
 
 
 def _listed(root: Path, table: Path) -> Iterator[tuple[str, str, str]]:
     """(path relative to `root`, split, expression) of each line of the official list."""
     labels = DATASET_LABELS["raf-db"]
     folders = _picture_folders(root)
-    for number, line in enumerate(table.read_text().splitlines(), start=1):
+    for number, line in enumerate(table.read_text(errors="replace").splitlines(), start=1):
         name, _, label = line.partition(" ")
         split, stem = name.partition("_")[0], name.removesuffix(".jpg")
         if split not in folders or not label.isdigit() or int(label) not in labels:

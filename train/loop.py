@@ -8,9 +8,11 @@ import keras
 
 import keras_fer
 from keras_fer.errors import InputError
+from keras_fer.registry import training_method
 from train import device, evaluate, metrics, run
 from train.callbacks import Diverged, Progress, RunFolder, StopOnNaN
 from train.data import DatasetInfo, evaluation_batches, steps_per_epoch, training_batches
+from train.method import TrainingModel
 from train.optim import make_loss, make_optimizer
 from train.recipes import Recipe
 from train.run import Config
@@ -39,9 +41,7 @@ def fit(config: Config, info: DatasetInfo, folder: Path, resume: bool = False) -
     if config.init and not (folder / run.STATE).exists():
         print(f"init from {config.init}: {transfer(keras_fer.load(config.init), network, info.classes)}")
 
-    # A method that needs a step of its own subclasses keras.Model around the network's inputs and outputs; all that
-    # follows only asks for a compiled model that shares the network's weights.
-    model = network
+    model = _trained(network, config)
     model.compile(
         optimizer=make_optimizer(recipe, model, steps),
         loss=make_loss(recipe),
@@ -123,6 +123,18 @@ def make_model(config: Config, info: DatasetInfo, dtype_policy: str = "float32")
         )
     finally:
         keras.config.set_dtype_policy(before)
+
+
+def _trained(network: keras.Model, config: Config) -> keras.Model:
+    """What is compiled: the network itself, or a model around it that trains the same weights by a paper's method."""
+    if not (config.recipe.sam_rho or training_method(config.model)):
+        return network
+    if device.BACKEND != "tensorflow":
+        raise InputError(
+            f"training {config.model} with sam_rho={config.recipe.sam_rho:g} needs KERAS_BACKEND=tensorflow; "
+            f"this is {device.BACKEND}"
+        )
+    return TrainingModel(network, config.model, config.recipe.sam_rho)
 
 
 def make_card(config: Config, info: DatasetInfo) -> dict:

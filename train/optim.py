@@ -4,6 +4,9 @@ import keras
 
 from train.recipes import Recipe
 
+ADAM_EPSILON = 1e-8
+"""PyTorch's, which the papers' code uses: at their small gradients Keras' 1e-7 would slow the first steps."""
+
 
 @keras.saving.register_keras_serializable("keras_fer")
 class SGDL2(keras.optimizers.SGD):
@@ -37,6 +40,8 @@ def make_optimizer(recipe: Recipe, model: keras.Model, steps_per_epoch: int) -> 
     }
     if recipe.optimizer == "sgd":
         optimizer = SGDL2(l2=recipe.weight_decay, momentum=recipe.momentum, nesterov=recipe.nesterov, **arguments)
+    elif recipe.optimizer == "adam":
+        optimizer = keras.optimizers.Adam(beta_1=recipe.momentum, epsilon=ADAM_EPSILON, **arguments)
     else:
         optimizer = keras.optimizers.AdamW(weight_decay=recipe.weight_decay, beta_1=recipe.momentum, **arguments)
     if not recipe.decay_norms_and_biases:

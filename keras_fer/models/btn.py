@@ -10,7 +10,7 @@ from keras import ops
 
 from keras_fer.layers import conv, register
 from keras_fer.models.poster_v2 import DIMS, HEADS, WINDOWS, cross_attention, poster_v2
-from keras_fer.registry import register_model
+from keras_fer.registry import register_method, register_model
 
 LOSS_WEIGHTS = {"vit": 2.0, "bt": 1.0, "cba": 1.0}
 """Equation 9 with lambda 2 (Table 6): the weight of the cross entropy of each training output."""
@@ -26,6 +26,7 @@ def btn(x, num_classes, frozen_landmarks=True):
     return poster_v2(x, num_classes, frozen_landmarks)
 
 
+@register_method("btn", LOSS_WEIGHTS)
 def training_model(
     model: keras.Model,
     positions: str | None = "channel",

@@ -19,7 +19,7 @@ from train.augment import Augment
 
 CHOICES = {
     "labels": ("hard", "distribution"),
-    "optimizer": ("adamw", "sgd"),
+    "optimizer": ("adam", "adamw", "sgd"),
     "schedule": ("constant", "cosine", "step", "plateau"),
     "class_weights": ("none", "balanced"),
     "mixed_precision": ("auto", "none", "float16", "bfloat16"),
@@ -49,11 +49,12 @@ class Recipe:
     batch_size: int = 128
     epochs: int = 50
     optimizer: str = "adamw"
-    """`adamw`, with decoupled decay, or `sgd`, whose decay is L2 in the gradient (`train.optim`)."""
+    """`adam`, without decay, `adamw`, with decoupled decay, or `sgd`, whose decay is L2 in the gradient
+    (`train.optim`)."""
     learning_rate: float = 1e-3
     """The peak, where the schedule warms up."""
     momentum: float = 0.9
-    """Of SGD; beta_1 of AdamW."""
+    """Of SGD; beta_1 of Adam."""
     nesterov: bool = False
     weight_decay: float = 0.0
     decay_norms_and_biases: bool = False
@@ -62,6 +63,9 @@ class Recipe:
     """The gradient's largest global norm; 0 is no limit."""
     ema: float = 0.0
     """Momentum of the moving average of the weights, which validation and `best.keras` then use; 0 is none."""
+
+    sam_rho: float = 0.0
+    """Radius of sharpness-aware minimisation (`train.sam`), which takes two passes a step; 0 is none."""
 
     # --- Schedule ---
     schedule: str = "cosine"
@@ -95,6 +99,11 @@ class Recipe:
         for key in ("momentum", "ema", "warmup", "label_smoothing"):
             if not 0 <= getattr(self, key) < 1:
                 raise InputError(f"{key} is {getattr(self, key)}; expected at least 0 and less than 1")
+        for key in ("weight_decay", "clip_norm", "sam_rho"):
+            if getattr(self, key) < 0:
+                raise InputError(f"{key} is {getattr(self, key)}; expected 0 or more")
+        if self.weight_decay and self.optimizer == "adam":
+            raise InputError(f"weight_decay is {self.weight_decay}, and adam has none: use adamw, or set it to 0")
         if self.warmup and self.schedule != "cosine":
             raise InputError(f"warmup goes with the cosine schedule only, and this one is {self.schedule}")
 

@@ -45,10 +45,6 @@ class Progress(keras.callbacks.Callback):
     def __init__(self, pictures: int):
         super().__init__()
         self.pictures = pictures
-        self.epochs_run = 0
-
-    def on_train_begin(self, logs=None):
-        self.run_start = time.perf_counter()
 
     def on_epoch_begin(self, epoch, logs=None):
         self.start = time.perf_counter()
@@ -62,12 +58,10 @@ class Progress(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         self.bar.close()
-        self.epochs_run += 1
-        now = time.perf_counter()
         logs["learning_rate"] = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
         logs["pictures_per_second"] = round(self.pictures / self.train_seconds, 1)
-        logs["seconds"] = round(now - self.start, 2)
-        left = (now - self.run_start) / self.epochs_run * (self.params["epochs"] - epoch - 1)
+        logs["seconds"] = round(time.perf_counter() - self.start, 2)
+        left = logs["seconds"] * (self.params["epochs"] - epoch - 1)
         print(
             f"epoch {epoch + 1:3}/{self.params['epochs']}  loss {logs['loss']:.4f}  accuracy {logs['accuracy']:.4f}  "
             f"val loss {logs['val_loss']:.4f}  val accuracy {logs['val_accuracy']:.4f}  "

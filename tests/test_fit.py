@@ -15,8 +15,8 @@ import tiny
 
 import keras_fer
 from keras_fer import InputError, registry
-from train import evaluate, fit, loop, run
-from train.data import read_info
+from train import evaluate, fit, run
+from train.data import class_weights, read_info
 from train.transfer import transfer
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -167,7 +167,7 @@ def test_val_public_trains_on_all_and_says_so(tmp_path):
 
 def test_class_weights_balance_and_keep_the_mean(tmp_path):
     info = tiny.write_data(tmp_path / "data", train=10)
-    weights = loop.class_weights(info)
+    weights = class_weights(info, "train")
     counts = list(info.splits["train"].counts.values())
     assert counts == [4, 3, 3]
     assert [weights[i] * counts[i] for i in range(3)] == pytest.approx([10 / 3] * 3)

@@ -13,7 +13,14 @@ from keras_fer.errors import InputError
 from train.augment import Augment, augment_picture, resize
 from train.prepared import DatasetInfo, Split, decode_example, read_info
 
-__all__ = ["DatasetInfo", "evaluation_batches", "read_info", "steps_per_epoch", "training_batches"]
+__all__ = [
+    "DatasetInfo",
+    "class_weights",
+    "evaluation_batches",
+    "read_info",
+    "steps_per_epoch",
+    "training_batches",
+]
 
 FILES_AT_ONCE = 8
 SHUFFLE_BYTES = 16 * 2**20
@@ -33,6 +40,7 @@ def training_batches(
     first_epoch: int = 0,
     limit: int | None = None,
     labels: str = "hard",
+    sampling: str = "natural",
 ) -> tf.data.Dataset:
     """The shuffled and augmented batches of the epochs first_epoch .. epochs - 1, one after another.
 
@@ -41,6 +49,7 @@ def training_batches(
     Args:
         limit: use only this many pictures of the split, the same in each epoch.
         labels: "hard", or "distribution" for the taggers' votes.
+        sampling: "natural" shows each picture once; "balanced" draws them with replacement, all classes equally often.
 
     Returns:
         A dataset of (pictures float32 (batch, input_size, input_size, 3) in 0..255, targets float32
@@ -55,6 +64,15 @@ def training_batches(
     paths = tf.constant([str(info.path / file) for file in chosen.files])
     lengths = tf.constant(list(chosen.files.values()), tf.int64)
     block = max(1, SHUFFLE_BYTES * chosen.n // chosen.bytes)
+    weights = tf.constant(list(class_weights(info, split).values()), tf.float32)
+
+    def balanced(records, epoch, number):
+        # Drawing n of n pictures with replacement, the rarer ones more often, shows each a Poisson distributed number
+        # of times. So it takes a single pass over the files, and as many pictures come out as go in, or nearly.
+        labels = tf.io.parse_example(records, {"label": tf.io.FixedLenFeature((), tf.int64)})["label"]
+        draw = tf.random.experimental.stateless_fold_in(tf.stack([seed, epoch]), number)
+        times = tf.random.stateless_poisson(tf.shape(labels), draw, tf.gather(weights, labels), tf.int32)
+        return tf.repeat(records, times)
 
     def records(epoch):
         # Not Dataset.shuffle, whose order also depends on TensorFlow's global seed.
@@ -67,7 +85,10 @@ def training_batches(
             num_parallel_calls=tf.data.AUTOTUNE,
             deterministic=True,
         )
-        dataset = dataset.batch(block).map(shuffled).unbatch()
+        dataset = dataset.batch(block)
+        if sampling == "balanced":
+            dataset = dataset.enumerate().map(lambda number, records: balanced(records, epoch, number)).repeat()
+        dataset = dataset.map(shuffled).unbatch()
         return dataset.take(steps * batch_size).enumerate(epoch * 2**32)
 
     def example(number, record):
@@ -115,6 +136,13 @@ def steps_per_epoch(info: DatasetInfo, split: str, batch_size: int, limit: int |
     if n < batch_size:
         raise InputError(f"{n} pictures in {split} of {info.path} are less than one batch of {batch_size}")
     return n // batch_size
+
+
+def class_weights(info: DatasetInfo, split: str) -> dict[int, float]:
+    """A weight for each class index, inverse to its frequency in the split; the mean over the pictures is 1."""
+    counts = [info.require(split).counts[name] for name in info.classes]
+    present = sum(count > 0 for count in counts)
+    return {i: sum(counts) / (present * count) if count else 0.0 for i, count in enumerate(counts)}
 
 
 def _first(split: Split, limit: int | None) -> Split:

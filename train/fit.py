@@ -17,12 +17,13 @@ from train.sources import drawn_faces
 DRAWN = Path("data/drawn")
 DRAWN_COUNT = 7000
 
-FIXED = ("model", "recipe", "seed", "val", "limit", "init", "out")
+FIXED = ("model", "recipe", "seed", "val", "limit", "init", "teacher", "out")
 """What a run keeps for good."""
 
 EXAMPLES = """examples:
   python -m train.fit --model mit_fusion
   python -m train.fit --model efficientface --data data/fer2013 --recipe efficientface_scratch --set epochs=20
+  python -m train.fit --model efficientface --data data/raf-db --teacher runs/ldg
   python -m train.fit --resume runs/efficientface-fer2013-0101-120000
 """
 
@@ -58,6 +59,9 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     add("--val", metavar="SPLIT", help="the split that chooses the epoch (default: val, else val joins train)")
     add("--limit", type=int, metavar="N", help="use only N pictures of every split")
     add("--init", metavar="WEIGHTS", help="start from these trained weights: a run folder or a .keras file")
+    add(
+        "--teacher", metavar="WEIGHTS", help="label distribution learning: this trained model's outputs are the targets"
+    )
     add("--out", type=Path, metavar="RUN", help="the run folder (default: a new one in runs/)")
     add("--resume", type=Path, metavar="RUN", help="go on with a run; --set and --epochs may change it")
     args = parser.parse_args(argv)
@@ -86,6 +90,7 @@ def start(args: argparse.Namespace) -> tuple[Config, DatasetInfo]:
         val=args.val or "val",
         limit=args.limit,
         init=args.init,
+        teacher=args.teacher,
     )
     return config, info or drawn_data()
 

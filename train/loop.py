@@ -11,7 +11,8 @@ from keras_fer.errors import InputError
 from keras_fer.registry import training_method
 from train import device, evaluate, metrics, run
 from train.callbacks import Diverged, Progress, RunFolder, StopOnNaN
-from train.data import DatasetInfo, evaluation_batches, steps_per_epoch, training_batches
+from train.data import DatasetInfo, class_weights, evaluation_batches, steps_per_epoch, training_batches
+from train.label_distribution import LabelDistributionLoss, load_generator
 from train.method import TrainingModel
 from train.optim import make_loss, make_optimizer
 from train.recipes import Recipe
@@ -41,10 +42,10 @@ def fit(config: Config, info: DatasetInfo, folder: Path, resume: bool = False) -
     if config.init and not (folder / run.STATE).exists():
         print(f"init from {config.init}: {transfer(keras_fer.load(config.init), network, info.classes)}")
 
-    model = _trained(network, config)
+    model = _trained(network, config, info)
     model.compile(
         optimizer=make_optimizer(recipe, model, steps),
-        loss=make_loss(recipe),
+        loss=LabelDistributionLoss() if config.teacher else make_loss(recipe),
         metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
         jit_compile=device.jit_compile(recipe.jit),
     )
@@ -87,6 +88,7 @@ def fit(config: Config, info: DatasetInfo, folder: Path, resume: bool = False) -
         **data,
         augment=recipe.augment,
         labels=recipe.labels,
+        sampling=recipe.sampling,
         seed=config.seed,
         first_epoch=first_epoch,
         epochs=recipe.epochs,
@@ -98,7 +100,7 @@ def fit(config: Config, info: DatasetInfo, folder: Path, resume: bool = False) -
             initial_epoch=first_epoch,
             epochs=recipe.epochs,
             validation_data=evaluation_batches(info, config.val, **data),
-            class_weight=class_weights(info) if recipe.class_weights == "balanced" else None,
+            class_weight=class_weights(info, "train") if recipe.class_weights == "balanced" else None,
             callbacks=[callback for callback in callbacks if callback],
             shuffle=False,
             verbose=0,
@@ -125,16 +127,17 @@ def make_model(config: Config, info: DatasetInfo, dtype_policy: str = "float32")
         keras.config.set_dtype_policy(before)
 
 
-def _trained(network: keras.Model, config: Config) -> keras.Model:
+def _trained(network: keras.Model, config: Config, info: DatasetInfo) -> keras.Model:
     """What is compiled: the network itself, or a model around it that trains the same weights by a paper's method."""
-    if not (config.recipe.sam_rho or training_method(config.model)):
+    recipe = config.recipe
+    if not (recipe.sam_rho or config.teacher or training_method(config.model)):
         return network
     if device.BACKEND != "tensorflow":
-        raise InputError(
-            f"training {config.model} with sam_rho={config.recipe.sam_rho:g} needs KERAS_BACKEND=tensorflow; "
-            f"this is {device.BACKEND}"
-        )
-    return TrainingModel(network, config.model, config.recipe.sam_rho)
+        raise InputError(f"btn, sam_rho and --teacher need TensorFlow: KERAS_BACKEND is {device.BACKEND}")
+    teacher = None
+    if config.teacher:
+        teacher = load_generator(config.teacher, info, config.val, recipe.input_size, recipe.teacher_floor)
+    return TrainingModel(network, config.model, recipe.sam_rho, teacher)
 
 
 def make_card(config: Config, info: DatasetInfo) -> dict:
@@ -151,14 +154,8 @@ def make_card(config: Config, info: DatasetInfo) -> dict:
         "data_fingerprint": run.fingerprint(info),
         "val_split": config.val,
         "seed": config.seed,
+        "teacher": config.teacher,
     }
-
-
-def class_weights(info: DatasetInfo) -> dict[int, float]:
-    """Weights inverse to the classes' frequency in the training split, so that the mean over its pictures is 1."""
-    counts = [info.splits["train"].counts[name] for name in info.classes]
-    present = sum(count > 0 for count in counts)
-    return {i: sum(counts) / (present * count) if count else 0.0 for i, count in enumerate(counts)}
 
 
 def with_val_in_train(info: DatasetInfo) -> DatasetInfo:

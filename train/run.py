@@ -48,6 +48,8 @@ class Config:
     """Use only so many pictures of every split."""
     init: str | None = None
     """Trained weights to start from."""
+    teacher: str | None = None
+    """Trained weights whose label distributions are the targets."""
 
 
 def fingerprint(info: DatasetInfo) -> str:
@@ -94,7 +96,7 @@ def read_config(folder: Path) -> tuple[Config, dict]:
         raise InputError(f"{folder} is no run folder: it holds no {CONFIG}") from None
     except json.JSONDecodeError as error:
         raise InputError(f"{folder / CONFIG} is damaged: {error}") from None
-    fields = {field.name: record[field.name] for field in dataclasses.fields(Config)}
+    fields = {field.name: record[field.name] for field in dataclasses.fields(Config) if field.name in record}
     return Config(**{**fields, "recipe": Recipe.from_dict(record["recipe"])}), record
 
 

@@ -9,7 +9,6 @@ import difflib
 import importlib
 import json
 import pkgutil
-import types
 import typing
 from collections.abc import Iterable
 
@@ -19,6 +18,7 @@ from train.augment import Augment
 
 CHOICES = {
     "labels": ("hard", "distribution"),
+    "sampling": ("natural", "balanced"),
     "optimizer": ("adam", "adamw", "sgd"),
     "schedule": ("constant", "cosine", "step", "plateau"),
     "class_weights": ("none", "balanced"),
@@ -46,6 +46,8 @@ class Recipe:
     """Passed on to the model's function: `dropout`, `drop_path_rate` ..."""
 
     # --- Steps ---
+    sampling: str = "natural"
+    """`balanced` draws the pictures of an epoch so that all classes are equally frequent (`train.data`)."""
     batch_size: int = 128
     epochs: int = 50
     optimizer: str = "adamw"
@@ -78,6 +80,8 @@ class Recipe:
 
     # --- Loss ---
     label_smoothing: float = 0.0
+    teacher_floor: float = 0.5
+    """The validation accuracy that the model behind `--teacher` must have."""
     class_weights: str = "none"
     """`balanced` weighs a picture by the inverse frequency of its class."""
 
@@ -96,7 +100,7 @@ class Recipe:
         for key in ("batch_size", "epochs", "decay_epochs", "learning_rate"):
             if getattr(self, key) <= 0:
                 raise InputError(f"{key} is {getattr(self, key)}; expected more than 0")
-        for key in ("momentum", "ema", "warmup", "label_smoothing"):
+        for key in ("momentum", "ema", "warmup", "label_smoothing", "teacher_floor"):
             if not 0 <= getattr(self, key) < 1:
                 raise InputError(f"{key} is {getattr(self, key)}; expected at least 0 and less than 1")
         for key in ("weight_decay", "clip_norm", "sam_rho"):
@@ -164,20 +168,15 @@ def _kinds(cls):
 
 
 def _parse(key, text, kind):
-    """`text` as a value of the type `kind`: a bool, a number, a word, a tuple of numbers, or one of them or None."""
-    optional = typing.get_origin(kind) is types.UnionType
-    if optional:
-        kind = typing.get_args(kind)[0]
+    """`text` as a value of the type `kind`: a bool, a number, a word, or a tuple of numbers."""
     try:
-        if optional and text == "none":
-            return None
         if kind is bool:
             return {"true": True, "false": False}[text]
         if typing.get_origin(kind) is tuple:
             return tuple(number(part) for number, part in zip(typing.get_args(kind), text.split(","), strict=True))
         return kind(text)
     except (ValueError, KeyError):
-        raise InputError(f"--set {key}={text}: expected {_spoken(kind)}{' or none' if optional else ''}") from None
+        raise InputError(f"--set {key}={text}: expected {_spoken(kind)}") from None
 
 
 def _spoken(kind):

@@ -1,4 +1,4 @@
-"""EfficientFace on RAF-DB as the authors' code trains it, with single labels.
+"""EfficientFace on RAF-DB as the authors' code trains it, with single labels or (`--teacher`) with label distributions.
 
 Zhao, Liu, Zhou: "Robust Lightweight Facial Expression Recognition Network with Label Distribution Training", AAAI 2021,
 section "Implementation Details"; what the paper leaves out is the code's.
@@ -13,13 +13,14 @@ The paper's accuracy: 85.66 % with single labels (88.36 % with label distributio
 MS-Celeb-1M, and 83.83 % from scratch; it gives no time.
 """
 
+from keras_fer.convert.published import EFFICIENTFACE
 from train.augment import Augment
 from train.recipes import Recipe
 
 RECIPE = Recipe(
     input_size=224,
-    mean=(0.57535914, 0.44928582, 0.40079932),
-    std=(0.20735591, 0.18981615, 0.18132027),
+    mean=EFFICIENTFACE["raf-db"].mean,
+    std=EFFICIENTFACE["raf-db"].std,
     augment=Augment(flip=0.5, crop_scale=(0.08, 1.0), crop_ratio=(3 / 4, 4 / 3)),
     batch_size=128,
     epochs=100,

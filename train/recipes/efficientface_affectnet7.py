@@ -7,12 +7,13 @@ The paper's accuracy: 63.70 % with label distributions, from weights pre-trained
 
 import dataclasses
 
+from keras_fer.convert.published import EFFICIENTFACE
 from train.recipes import efficientface
 
 RECIPE = dataclasses.replace(
     efficientface.RECIPE,
-    mean=(0.55391484, 0.43522123, 0.3821877),
-    std=(0.24837189, 0.21625527, 0.20221159),
+    mean=EFFICIENTFACE["affectnet7"].mean,
+    std=EFFICIENTFACE["affectnet7"].std,
     epochs=20,
     decay_epochs=5,
 )

@@ -8,12 +8,13 @@ MS-Celeb-1M, and 81.48 % from scratch; it gives no time.
 
 import dataclasses
 
+from keras_fer.convert.published import EFFICIENTFACE
 from train.recipes import efficientface
 
 RECIPE = dataclasses.replace(
     efficientface.RECIPE,
-    mean=(0.35964426, 0.22359873, 0.19040863),
-    std=(0.15188067, 0.11678473, 0.1103445),
+    mean=EFFICIENTFACE["caer-s"].mean,
+    std=EFFICIENTFACE["caer-s"].std,
     epochs=400,
     decay_factor=0.5,
     decay_epochs=50,

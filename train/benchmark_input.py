@@ -75,6 +75,7 @@ def measure(config: Config, info: DatasetInfo, seconds: float) -> Speed:
         input_size=recipe.input_size,
         augment=recipe.augment,
         labels=recipe.labels,
+        sampling=recipe.sampling,
         seed=config.seed,
         epochs=1_000_000,
     )

@@ -44,6 +44,10 @@ def curves(history: list[dict], path: Path) -> None:
             axes.grid(axis="y", color="#e6e6e6")
         loss.set_title("Loss")
         loss.legend()
+        # A validation loss may leap for one epoch; it must not flatten all the others.
+        losses = [row["loss"] for row in history]
+        validation = [row["val_loss"] for row in history]
+        loss.set_ylim(0.9 * min(losses + validation), 1.1 * max([*losses, np.percentile(validation, 80)]))
         accuracy.set_title("Accuracy, %")
         note = f"{100 * best['val_accuracy']:.1f} in epoch {best['epoch']}"
         accuracy.set_title(note, loc="right", color=VALIDATION, weight="normal", size="medium")

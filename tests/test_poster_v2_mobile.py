@@ -44,7 +44,7 @@ def test_few_keys_a_query(model, small):
     assert keys(small) == [8 * 8, 4 * 4, 2 * 2]
 
 
-@pytest.mark.parametrize("size", [32, 96, 288, 352])
+@pytest.mark.parametrize("size", [32, 96, 352])
 def test_weights_fit_every_size(small, size):
     other = keras_fer.create_model("poster_v2_mobile", input_size=size)
     other.set_weights(small.get_weights())
@@ -52,9 +52,8 @@ def test_weights_fit_every_size(small, size):
 
 
 def test_the_landmark_stream_decides_where_the_picture_is_looked_at(small, pictures):
-    outputs = {f"{name}{level}": small.get_layer(f"{name}{level}").output for name in ("image",) for level in LEVELS}
-    outputs |= {f"weights{level}": small.get_layer(f"fusion{level}.attn.weights").output for level in LEVELS}
-    inner = keras.Model(small.input, outputs)
+    names = [name for level in LEVELS for name in (f"image{level}", f"fusion{level}.attn.weights")]
+    inner = keras.Model(small.input, {name: small.get_layer(name).output for name in names})
     before = inner(pictures)
     stem = small.get_layer("landmark.stem.conv")
     kernel = stem.get_weights()
@@ -62,8 +61,9 @@ def test_the_landmark_stream_decides_where_the_picture_is_looked_at(small, pictu
     after = inner(pictures)
     stem.set_weights(kernel)
     for level in LEVELS:
+        weights = f"fusion{level}.attn.weights"
         np.testing.assert_array_equal(before[f"image{level}"], after[f"image{level}"])
-        assert np.abs(before[f"weights{level}"] - after[f"weights{level}"]).max() > 1e-3
+        assert np.abs(before[weights] - after[weights]).max() > 1e-3
 
 
 @pytest.mark.parametrize("stream", ["image", "landmark"])

@@ -4,22 +4,21 @@ What is kept of POSTER V2 (https://arxiv.org/abs/2301.12149): an image stream an
 landmark map asks (it is the query, without weights of its own) and the picture's map answers; a feed-forward block
 behind each crossing; two transformer blocks over the tokens of all levels. What differs, and why:
 
-- Image stream: plain 3x3 convolutions with ReLU, every second one beside an identity, in the place of IR-50. Dense
-  convolutions gain most from int8 dot products, and learn fast from little data. A deployed graph can add the identity
-  into the kernel's centre, as RepVGG does (https://arxiv.org/abs/2101.03697, section 3.3), and is then a plain chain.
-- Landmark stream: MobileFaceNet's inverted bottlenecks, two a level, with half of its channels in the stem, and ReLU
-  instead of PReLU, which is not an int8 operator of XNNPACK. The original's first level alone takes 0.09 GMACs. It
-  starts from scratch; what makes it a landmark stream is a teacher whose landmark maps it is to match.
-- Crossing: one window, as POSTER V2 has at 224 pixels, but keys and values are averaged over cells, at most 8x8 of
-  them (the linear attention of PVT v2, https://arxiv.org/abs/2106.13797, section 3.2). At 28x28 that is a sixteenth of
-  the products. Position bias and position embedding are left out: zero padding gives positions away, as in SegFormer
-  (https://arxiv.org/abs/2105.15203, section 3.2). So nothing is gathered, and weights fit every input size.
-- Norms: every convolution has a batch norm behind it, and there are no others. They fold into the weights; layer norms
-  would stay as float arithmetic. Attention then has its batch norms behind the linear maps, its MLPs are twice as wide
-  as the stream, and ReLU takes the place of GELU: LeViT (https://arxiv.org/abs/2104.01136, section 4.2) shows that
-  transformer blocks train so.
-- Tokens: patches of one cell at stride 32 (kernel equals stride, so every number is read once), 128 channels instead of
-  768, the mean of all tokens instead of a class token with a gate.
+- Image stream: 3x3 convolutions with ReLU in the place of IR-50, those that keep the map's size beside an identity.
+  Dense convolutions gain most from int8 dot products, and learn fast from little data. A deployed graph can add the
+  identity to the kernel's centre, as RepVGG does (https://arxiv.org/abs/2101.03697, section 3.3): a plain chain then.
+- Landmark stream: MobileFaceNet's inverted bottlenecks, two a level behind a stem of a quarter of its channels, and
+  ReLU instead of PReLU, which is no int8 operator of XNNPACK. The original takes 0.10 GMACs for the first level alone.
+  This one starts from scratch; what makes it a landmark stream is a teacher whose landmark maps it is to match.
+- Crossing: one window, as POSTER V2 has at 224 pixels, but keys and values are means of cells, none larger than stride
+  32: 7x7 of them at 224, as in PVT v2's linear attention (https://arxiv.org/abs/2106.13797, section 3.2). At 28x28
+  that is a sixteenth of the products. Position bias and position embedding are left out: zero padding gives positions
+  away (SegFormer, https://arxiv.org/abs/2105.15203, section 3.1). So nothing is gathered, and weights fit every size.
+- Norms: every convolution has a batch norm behind it, and there are no others. These fold into the weights; layer norms
+  would stay float arithmetic. LeViT (https://arxiv.org/abs/2104.01136, section 4.2) trains attention and MLPs so, the
+  MLPs twice as wide as the stream. ReLU, unlike GELU or LeViT's hard-swish, costs nothing behind a convolution.
+- Tokens: patches of one place at stride 32 (kernel equals stride, so every number is read once), 128 channels instead
+  of 768, and the mean of all tokens instead of a class token with a gate.
 
 Maps for a distiller, shapes at 224 pixels (places correspond, as all convolutions pad as POSTER V2's do):
 
@@ -54,7 +53,7 @@ LANDMARK_STEM = 16
 LANDMARK_EXPANSION = 2
 
 KEY_SIDE = 8
-"""A map of up to so many places a side is its own keys."""
+"""Places a side up to which a map is not pooled for its keys, so that small pictures have enough of them."""
 
 TOKEN_DIM = 128
 TOKEN_HEADS = 4
@@ -140,7 +139,7 @@ def _fusion(picture, face, heads, stride, name):
 
 
 def _pooled_keys(x, largest):
-    """Means of square cells, so that at most `KEY_SIDE` a side are left, or cells are `largest` a side."""
+    """Means of the smallest square cells that leave `KEY_SIDE` places a side; of cells of side `largest` at most."""
     cell = next(cell for cell in (1, 2, 4) if x.shape[1] // cell <= KEY_SIDE or cell == largest)
     return keras.layers.AveragePooling2D(cell)(x) if cell > 1 else x
 

@@ -1,0 +1,262 @@
+"""A model rewritten for phones: the same function, with fewer instructions.
+
+`deployable` returns an equal model (to rounding); the models themselves stay as the papers draw them. What each rewrite
+saves is measured by `export.phone_cost`:
+
+- batch norms go into the convolution before them, the factor of attention into the queries;
+- a layer norm's gamma and beta go into the layers behind it. What feeds only layer norms can be shifted by any number
+  that is the same for all channels, so the layers that write it are given weights whose mean over the output channels
+  is 0: such a norm needs no mean, and one pass less over the map;
+- the first convolution reads four pixels as twelve channels, and normalisation takes whole rows;
+- channel shuffles are done once, to the weights. Channels stay where they were computed, and every layer knows their
+  order.
+"""
+
+import keras
+import numpy as np
+from keras import layers
+
+from export.layers import Affine, Centre, Normalize, PadRows, Scale
+from export.shuffle import without_shuffles
+from export.wiring import Wiring, like, rebuild, with_weights
+from keras_fer.layers import MatMul, WindowMerge, WindowPartition
+from keras_fer.layers import Normalize as ModelNormalize
+
+LINEAR = (layers.Conv2D, layers.Dense, layers.DepthwiseConv2D)
+MOVERS = (layers.Permute, layers.Reshape, WindowMerge, WindowPartition)
+"""Layers that only move numbers."""
+
+GROUP = 4
+"""Pixels that the first convolution takes at once: twelve channels, three words of int8."""
+
+
+def deployable(model: keras.Model) -> keras.Model:
+    """An equal model for inference with new layers (names stay), which share no weights with `model`."""
+    model = _without_batch_norms(model)
+    wiring = Wiring(model)
+    _fold_attention_scales(wiring)
+    plain = _fold_affines(wiring)
+    model = _replace_norms(model, plain, *_centre_streams(wiring))
+    return without_shuffles(_narrow_pads(_widen_picture(model)))
+
+
+# --- Batch norms ---
+
+
+def _without_batch_norms(model):
+    """A copy without dropout and without batch norms behind linear layers, whose linear layers all have a bias."""
+    wiring = Wiring(model)
+
+    norms = {
+        layer: wiring.only_user(layer)
+        for layer in wiring.of_type(*LINEAR)
+        if isinstance(wiring.only_user(layer), layers.BatchNormalization)
+    }
+
+    def call(layer, *tensors):
+        if isinstance(layer, layers.Dropout) or layer in norms.values():
+            return tensors[0]
+        if not isinstance(layer, LINEAR):
+            return like(layer, layer.get_weights(), *tensors)
+        kernel, bias = kernel_and_bias(layer)
+        if norm := norms.get(layer):
+            factor, shift = _as_affine(norm)
+            kernel, bias = _times_outputs(layer, kernel, factor), bias * factor + shift
+        return like(layer, [kernel, bias], *tensors, use_bias=True)
+
+    return rebuild(model, call)
+
+
+def kernel_and_bias(layer):
+    """The weights of a linear layer; a bias of zeros where it has none."""
+    kernel = layer.kernel.numpy()
+    outputs = kernel.shape[-2] * kernel.shape[-1] if isinstance(layer, layers.DepthwiseConv2D) else kernel.shape[-1]
+    return kernel, layer.bias.numpy() if layer.use_bias else np.zeros(outputs, "float32")
+
+
+def _as_affine(norm):
+    """The factor and the shift that a batch norm is at inference."""
+    factor = 1 / np.sqrt(norm.moving_variance.numpy().astype("float64") + norm.epsilon)
+    if norm.scale:
+        factor = factor * norm.gamma.numpy()
+    shift = -norm.moving_mean.numpy() * factor
+    if norm.center:
+        shift = shift + norm.beta.numpy()
+    return factor.astype("float32"), shift.astype("float32")
+
+
+def _times_outputs(layer, kernel, factor):
+    if isinstance(layer, layers.DepthwiseConv2D):
+        factor = factor.reshape(kernel.shape[-2:])
+    return kernel * factor
+
+
+# --- Attention ---
+
+
+def _fold_attention_scales(wiring):
+    """Scale the queries' weights instead of all the scores."""
+    for product in wiring.of_type(MatMul):
+        query = wiring.sources[product][0]
+        while isinstance(query, MOVERS) and wiring.only_user(query):
+            query = wiring.sources[query][0]
+        if isinstance(query, layers.Dense) and wiring.only_user(query):
+            query.set_weights([product.scale * weight for weight in query.get_weights()])
+            product.scale = 1.0
+
+
+# --- Layer norms ---
+
+
+def _fold_affines(wiring):
+    """Give gamma and beta to the layers behind; returns the norms that have neither any more."""
+    plain = set()
+    for norm in wiring.of_type(layers.LayerNormalization):
+        behind = _linear_users(wiring, norm)
+        if behind:
+            gamma, beta = norm.get_weights()
+            for layer in behind:
+                kernel, bias = layer.get_weights()
+                places = tuple(range(kernel.ndim - 1))
+                layer.set_weights([kernel * gamma[:, None], bias + (kernel * beta[:, None]).sum(places)])
+            norm.set_weights([np.ones_like(gamma), np.zeros_like(beta)])
+            plain.add(norm)
+    return plain
+
+
+def _linear_users(wiring, layer):
+    """The dense layers and convolutions (without padding) that alone read `layer`; none if anything else reads it."""
+    behind = []
+    for user in wiring.users[layer]:
+        if isinstance(user, WindowPartition):
+            found = _linear_users(wiring, user)
+            if not found:
+                return []
+            behind += found
+        elif isinstance(user, layers.Dense) or (isinstance(user, layers.Conv2D) and user.padding == "valid"):
+            behind.append(user)
+        else:
+            return []
+    return behind
+
+
+def _centre_streams(wiring):
+    """Centre what feeds only layer norms, and the sums of a transformer's stream, which layer norms read.
+
+    Returns:
+        The layers whose output is to be centred, for want of weights that could do it; and all whose output is then.
+    """
+    norms = set(wiring.of_type(layers.LayerNormalization))
+    stream = set(wiring.of_type(layers.Add))
+
+    def within(layer):
+        return set(wiring.users[layer]) <= norms | stream
+
+    while outside := {s for s in stream if not all(map(within, [s, *wiring.sources[s]]))}:
+        stream -= outside
+    writers = {source for layer in stream for source in wiring.sources[layer]} - stream
+    linear = {layer for layer in wiring.of_type(layers.Conv2D, layers.Dense) if wiring.users[layer] and within(layer)}
+    for layer in linear:
+        kernel, bias = layer.get_weights()
+        layer.set_weights([kernel - kernel.mean(axis=-1, keepdims=True), bias - bias.mean()])
+    return writers - linear, stream | writers | linear
+
+
+def _replace_norms(model, plain, to_centre, centred):
+    wiring = Wiring(model)
+
+    def call(layer, *tensors):
+        x = _norm(layer, *tensors) if isinstance(layer, layers.LayerNormalization) else layer(*tensors)
+        return Centre(name=f"{layer.name}.centre")(x) if layer in to_centre else x
+
+    def _norm(norm, x):
+        if wiring.sources[norm][0] not in centred:
+            x = Centre(name=f"{norm.name}.mean")(x)
+        x = Scale(norm.epsilon, name=norm.name)(x)
+        return x if norm in plain else with_weights(Affine(name=f"{norm.name}.affine"), norm.get_weights(), x)
+
+    return rebuild(model, call)
+
+
+# --- The picture ---
+
+
+def _widen_picture(model):
+    """Normalise whole rows, and let the first convolution read `GROUP` pixels as so many times three channels."""
+    wiring = Wiring(model)
+    stems = {layer for layer in wiring.of_type(layers.Conv2D) if _can_widen(wiring, layer)}
+    pads = {wiring.sources[stem][0] for stem in stems}
+
+    def call(layer, *tensors):
+        if isinstance(layer, ModelNormalize):
+            scale, offset = [1 / (255 * s) for s in layer.std], [-m / s for m, s in zip(layer.mean, layer.std)]
+            return Normalize(scale, offset, name=layer.name)(*tensors)
+        if layer in pads:
+            return tensors[0]
+        return _widened(layer, wiring.sources[layer][0], *tensors) if layer in stems else layer(*tensors)
+
+    return rebuild(model, call)
+
+
+def _can_widen(wiring, conv):
+    """Whether it reads a padded picture of full groups with a stride that divides a group."""
+    pad = wiring.sources[conv][0]
+    if not isinstance(pad, layers.ZeroPadding2D) or wiring.only_user(pad) is not conv:
+        return False
+    _, height, width, channels = pad.input.shape
+    return channels == 3 and width % GROUP == 0 and GROUP % conv.strides[1] == 0 and conv.dilation_rate == (1, 1)
+
+
+def _widened(conv, pad, x):
+    """The convolution over groups of pixels, which lie in memory as they did: both reshapes are free.
+
+    With stride s, output r of a group sees the pixels from `s * r - padding` on, counted from the group's first.
+    """
+    _, height, width, channels = x.shape
+    (top, bottom), (left, _) = pad.padding
+    kernel, bias = conv.get_weights()
+    stride, (rows, columns, _, filters) = conv.strides[1], kernel.shape
+    outputs = GROUP // stride
+    first = -(left // -GROUP)
+    last = (stride * (outputs - 1) - left + columns - 1) // GROUP
+    wide = np.zeros((rows, (first + last + 1) * GROUP, channels, outputs, filters), "float32")
+    for r in range(outputs):
+        start = first * GROUP + stride * r - left
+        wide[:, start : start + columns, :, r] = kernel
+    wide = wide.reshape(rows, first + last + 1, GROUP * channels, outputs * filters)
+
+    x = layers.Reshape((height, width // GROUP, GROUP * channels), name=f"{conv.name}.groups")(x)
+    x = layers.ZeroPadding2D(((top, bottom), (first, last)), name=pad.name)(x)
+    x = like(
+        conv,
+        [wide, np.tile(bias, outputs)],
+        x,
+        filters=outputs * filters,
+        kernel_size=wide.shape[:2],
+        strides=(conv.strides[0], 1),
+    )
+    return layers.Reshape((x.shape[1], x.shape[2] * outputs, filters), name=f"{conv.name}.pixels")(x)
+
+
+# --- Pooling ---
+
+
+def _narrow_pads(model):
+    """Pad for max pooling only where a window looks, and whole rows at once."""
+    wiring = Wiring(model)
+
+    def call(layer, *tensors):
+        pool = wiring.only_user(layer)
+        if isinstance(layer, layers.ZeroPadding2D) and isinstance(pool, layers.MaxPooling2D):
+            sides = zip(tensors[0].shape[1:3], layer.padding, pool.pool_size, pool.strides)
+            return PadRows([_needed(*side) for side in sides], name=layer.name)(*tensors)
+        return layer(*tensors)
+
+    return rebuild(model, call)
+
+
+def _needed(length, padding, window, stride):
+    """The part of the padding, before and behind, that a pooling window of full size covers."""
+    before, behind = padding
+    places = (before + length + behind - window) // stride + 1
+    return before, max(0, (places - 1) * stride + window - before - length)

@@ -1,0 +1,165 @@
+"""A trained model as a .tflite file for phones: `python -m export.tflite --weights W --out FILE`.
+
+The file takes pictures as they are, uint8 RGB in 0..255, gives probabilities, and carries its card. It has passed
+`export.verify` before it gets its name.
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+import keras_fer
+from export import card, flatbuffer, pictures, quantize, verify
+from export.deploy import deployable
+from export.verify import Tolerance
+from keras_fer.command import run
+from keras_fer.errors import InputError
+from keras_fer.files import replacing
+from train.data import DatasetInfo, read_info
+from train.run import fingerprint
+
+TOLERANCES = {
+    "none": Tolerance(difference=1e-3, agreement=1.0),
+    "float16": Tolerance(difference=0.02, agreement=1.0),
+    "dynamic": Tolerance(difference=0.25, agreement=0.9),
+    "int8": Tolerance(difference=0.35, agreement=0.9),
+}
+"""By scheme. On trained models the differences are far smaller; what is wrong is far off."""
+
+CALIBRATION_FACES = 32
+VERIFICATION_FACES = 8
+"""For each class."""
+
+
+def export(
+    model: keras.Model,
+    scheme: str,
+    out: Path,
+    info: DatasetInfo | None = None,
+    dtype: str = "uint8",
+    keep_float: Sequence[str] = (),
+) -> dict:
+    """Write the .tflite file, verified, with its card inside and beside it.
+
+    Args:
+        model: as `keras_fer.load` returns it.
+        scheme: a key of `TOLERANCES`.
+        out: the file.
+        info: prepared data with faces for calibration (its `train`) and verification; drawn faces for want of it.
+        dtype: of the input, "uint8" or "float32".
+        keep_float: layers that int8 leaves alone.
+
+    Returns:
+        The card.
+
+    Raises:
+        InputError: int8 without data, a layer that is not there.
+        VerificationError: the file is not what it should be; nothing is kept.
+    """
+    size = model.input_shape[1]
+    names = [layer.name for layer in model.layers]
+    if unknown := set(keep_float) - set(names):
+        raise InputError(f"{model.name} has no layer {', '.join(sorted(unknown))}")
+    quantization = {"scheme": scheme}
+    content = convert(deployable(model), dtype)
+    if scheme == "int8":
+        if info is None:
+            raise InputError("int8 needs --data: the ranges of the activations are measured on real faces")
+        faces = pictures.stratified(info, "train", CALIBRATION_FACES, size)
+        ranges = quantize.calibrate(content, faces.astype(dtype))
+        content = quantize.to_int8(content, ranges, keep_float, names)
+        quantization |= {
+            "calibration": {"data": info.name, "fingerprint": fingerprint(info), "split": "train", "faces": len(faces)},
+            "float_layers": list(keep_float),
+        }
+    elif scheme != "none":
+        content = quantize.SCHEMES[scheme](content)
+
+    faces = verification_faces(info, model.classes, size)
+    with replacing(out) as temporary:
+        temporary.write_bytes(content)
+        report = check(temporary, model, faces, TOLERANCES[scheme], dtype)
+        made = card.make_card(model, content, dtype, quantization, verification=report)
+        card.append(temporary, made)
+        verify.check_card(temporary, model)
+    card.write_beside(out, made)
+    return made
+
+
+def convert(model: keras.Model, dtype: str = "uint8") -> bytes:
+    """The float .tflite file of a model that gives logits: one picture in, probabilities out, builtin operators."""
+    module = tf.Module()
+    module.weights = [weight.value for weight in model.weights]  # the converter freezes what it finds here
+
+    @tf.function(input_signature=[tf.TensorSpec((1, *model.input_shape[1:]), dtype, name="image")])
+    def classify(image):
+        return {"probabilities": tf.nn.softmax(model(tf.cast(image, tf.float32), training=False))}
+
+    module.classify = classify
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([classify.get_concrete_function()], module)
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+    return converter.convert()
+
+
+def check(path: Path, model: keras.Model, faces: np.ndarray, tolerance: Tolerance, dtype: str) -> dict:
+    """Everything that `export.verify` asks of the file at `path`; the result goes into its card.
+
+    Raises:
+        VerificationError: what fails, and where.
+    """
+    graph = flatbuffer.read(path.read_bytes())
+    names = [layer.name for layer in model.layers]
+    verify.check_operators(graph, names)
+    verify.check_shapes(graph, model.input_shape[1:], dtype, len(model.classes), names)
+    report = verify.check_agreement(verify.tflite_runner(path), model, faces, tolerance)
+    partitions = verify.partitions(path)
+    return report | {
+        "xnnpack_partitions": partitions.count,
+        "outside_xnnpack": [operator.name for operator in partitions.outside],
+    }
+
+
+def verification_faces(info: DatasetInfo | None, classes: Sequence[str], size: int) -> np.ndarray:
+    """Faces that were not calibrated on, where the data has such; drawn ones without data."""
+    if info is None:
+        return pictures.drawn(classes, VERIFICATION_FACES, size)
+    split = next((name for name in info.splits if name != "train"), "train")
+    return pictures.stratified(info, split, VERIFICATION_FACES, size)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Parse the command line, export and print."""
+    parser = argparse.ArgumentParser(
+        prog="python -m export.tflite",
+        description="Write a trained model as a .tflite file that needs no preprocessing and carries its card.",
+        epilog="example: python -m export.tflite --weights runs/first --quantize int8 --data data/fer2013 "
+        "--out first.tflite",
+    )
+    add = parser.add_argument
+    add("--weights", required=True, metavar="W", help="a run folder or a .keras file")
+    add("--quantize", choices=TOLERANCES, default="none", help="(default: %(default)s)")
+    add("--data", type=Path, metavar="DIR", help="faces to calibrate on and to verify with, from train.prepare")
+    add("--input", choices=("uint8", "float32"), default="uint8", help="type of the picture, 0..255 (default: uint8)")
+    add("--keep-float", nargs="+", default=[], metavar="LAYER", help="layers that int8 leaves alone")
+    add("--out", required=True, type=Path, metavar="FILE", help="the .tflite file")
+    args = parser.parse_args(argv)
+
+    model = keras_fer.load(args.weights)
+    info = read_info(args.data) if args.data else None
+    made = export(model, args.quantize, args.out, info, args.input, args.keep_float)
+    report = made["verification"]
+    print(f"{args.out}: {args.out.stat().st_size / 1e6:.2f} MB, {made['model']}, {args.quantize}")
+    print(
+        f"the same first class as Keras on {report['agreement']:.1%} of {report['faces']} faces, probabilities differ "
+        f"by up to {report['largest_difference']}"
+    )
+    outside = ", ".join(report["outside_xnnpack"]) or "nothing"
+    print(f"XNNPACK runs it in {report['xnnpack_partitions']} partition(s); outside of it: {outside}")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -37,7 +37,7 @@ from collections.abc import Sequence
 import keras
 
 from keras_fer.errors import InputError
-from keras_fer.layers import ChannelSplit, attention, batch_norm, conv, depthwise_conv
+from keras_fer.layers import ChannelSplit, attention, batch_norm, conv, dense, depthwise_conv
 from keras_fer.registry import register_model
 
 STREAMS = ("image", "landmark")
@@ -172,7 +172,7 @@ def transformer(maps, num_classes, dropout):
         query, key, value = ChannelSplit(3)(_conv_norm(x, 3 * TOKEN_DIM, 1, name=f"{name}.attn.qkv"))
         x = _feed_forward(x, attention(query, key, value, TOKEN_HEADS, name=f"{name}.attn"), name)
     x = keras.layers.GlobalAveragePooling2D(name="features")(x)
-    return keras.layers.Dense(num_classes, name="head")(keras.layers.Dropout(dropout)(x))
+    return dense(keras.layers.Dropout(dropout)(x), num_classes, "head")
 
 
 def _conv_norm(x, filters, size, strides=1, *, name):

@@ -67,14 +67,14 @@ def spot(x, y, side=65):
     return np.repeat(light[..., None], 3, axis=-1).astype(np.uint8)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(SIDES, SIDES, SIZES)
 def test_nothing_is_the_resizing_of_evaluation(height, width, size):
     image = noise(height, width)
     np.testing.assert_array_equal(draw(image, Augment(), 1, size)[0], resize(image, size))
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(SIDES, SIDES, SIZES)
 def test_a_still_warp_is_the_resizing_of_evaluation(height, width, size):
     """The path that moves pixels, with a movement too small to see."""
@@ -232,7 +232,7 @@ def test_saturation_leaves_greys_alone_and_keeps_the_luma():
     assert_fills((values[:, 0] - values[:, 1]) / 30, 0.5, 1.5, 1e-3)
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(SIDES, SIDES, SIZES)
 def test_any_picture_gives_one_of_the_right_shape_and_range(height, width, size):
     pictures = draw(noise(height, width), EVERYTHING, 8, size)

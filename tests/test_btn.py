@@ -59,7 +59,7 @@ def test_embedding(golden):
 
 
 @given(st.permutations(range(6)), st.integers(0, 1000), st.sampled_from(sorted(READINGS)))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_order_of_the_batch_does_not_matter(order, seed, reading):
     embedded, logits = random_batch(seed, 6)
     mixed, _ = batch_transformer(embedded, logits, **READINGS[reading])
@@ -68,7 +68,7 @@ def test_order_of_the_batch_does_not_matter(order, seed, reading):
 
 
 @given(st.integers(0, 1000), st.sampled_from(sorted(READINGS)))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_a_picture_alone_keeps_its_prediction(seed, reading):
     embedded, logits = random_batch(seed, 1)
     mixed, _ = batch_transformer(embedded, logits, **READINGS[reading])

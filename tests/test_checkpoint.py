@@ -67,7 +67,7 @@ def tensors(draw):
 
 
 @pytest.mark.parametrize("kind", WRITERS)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(state_dict=st.dictionaries(st.text("abc.", min_size=1), tensors(), max_size=3))
 def test_tensors_come_back(kind, state_dict, tmp_path_factory):
     path = tmp_path_factory.mktemp("checkpoint") / "model.pth"

@@ -60,7 +60,7 @@ def test_golden_vectors():
 coordinate = st.floats(-20, 60)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     seed=st.integers(0, 999),
     shape=st.tuples(st.integers(1, 40), st.integers(1, 40)),

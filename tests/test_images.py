@@ -76,7 +76,7 @@ def test_what_is_no_picture_is_said_in_one_line(tmp_path):
             read_rgb(tmp_path / name)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data(), kind=st.sampled_from(["PNG", "JPEG", "GIF", "TIFF", "WEBP", "BMP"]))
 def test_a_damaged_file_is_an_input_error_or_a_picture(tmp_path_factory, data, kind):
     buffer = io.BytesIO()

@@ -76,7 +76,7 @@ def test_windows_follow_the_maps(size, windows):
 
 
 @given(st.integers(1, 4), st.integers(1, 3), st.integers(1, 3), st.integers(1, 3))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_partition_cuts_row_by_row_and_merge_undoes_it(size, rows, columns, batch):
     height, width = size * rows, size * columns
     x = np.arange(batch * height * width * 2, dtype="float32").reshape(batch, height, width, 2)

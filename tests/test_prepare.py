@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import trees
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import ExifTags, Image
 
@@ -119,7 +119,6 @@ def test_distributions_are_stored(tmp_path):
     )
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 40)), min_size=1, max_size=300), st.integers(0, 9))
 def test_the_tenth_is_stratified_and_keeps_copies_together(pictures, seed):
     labels, digests = (np.array(column) for column in zip(*pictures))

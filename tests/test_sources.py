@@ -54,7 +54,7 @@ def test_fer2013_pixels(tmp_path):
     np.testing.assert_array_equal(cv2.imdecode(np.frombuffer(record.load(), np.uint8), cv2.IMREAD_UNCHANGED), pixels)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(cut=st.integers(0, 3 * 2304))
 def test_a_csv_cut_off_within_a_row_is_never_taken_for_whole(tmp_path_factory, cut):
     folder = tmp_path_factory.mktemp("cut")

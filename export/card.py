@@ -16,6 +16,8 @@ from keras_fer.crop import EYE_HEIGHT, MARGIN
 from keras_fer.files import replacing
 
 LABELS = "labels.txt"
+PHONE_COST = "phone_cost"
+"""The entry with `export.phone_cost`'s figures, by CPU."""
 
 LIMITS = (
     "An expression is not an emotion: the model tells what a face shows, not what a person feels. It was trained on "

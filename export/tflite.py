@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 import keras_fer
-from export import card, flatbuffer, pictures, quantize, verify
+from export import arm64, card, flatbuffer, phone_cost, pictures, quantize, verify
 from export.deploy import deployable
 from export.verify import Tolerance
 from keras_fer.command import run
@@ -42,6 +42,7 @@ def export(
     info: DatasetInfo | None = None,
     dtype: str = "uint8",
     keep_float: Sequence[str] = (),
+    count_instructions: bool = False,
 ) -> dict:
     """Write the .tflite file, verified, with its card inside and beside it.
 
@@ -52,6 +53,7 @@ def export(
         info: prepared data with faces for calibration (its `train`) and verification; drawn faces for want of it.
         dtype: of the input, "uint8" or "float32".
         keep_float: layers that int8 leaves alone.
+        count_instructions: put what the file costs on a phone into its card; this takes a minute.
 
     Returns:
         The card.
@@ -83,7 +85,10 @@ def export(
     with replacing(out) as temporary:
         temporary.write_bytes(content)
         report = check(temporary, model, faces, TOLERANCES[scheme], dtype)
-        made = card.make_card(model, content, dtype, quantization, verification=report)
+        more = {"verification": report}
+        if count_instructions:
+            more[card.PHONE_COST] = {arm64.CPUS[0]: phone_cost.summary(phone_cost.count(temporary))}
+        made = card.make_card(model, content, dtype, quantization, **more)
         card.append(temporary, made)
         verify.check_card(temporary, model)
     card.write_beside(out, made)
@@ -145,18 +150,21 @@ def main(argv: list[str] | None = None) -> None:
     add("--data", type=Path, metavar="DIR", help="faces to calibrate on and to verify with, from train.prepare")
     add("--input", choices=("uint8", "float32"), default="uint8", help="type of the picture, 0..255 (default: uint8)")
     add("--keep-float", nargs="+", default=[], metavar="LAYER", help="layers that int8 leaves alone")
+    add("--phone-cost", action="store_true", help="count the instructions on a phone, for the card (takes a minute)")
     add("--out", required=True, type=Path, metavar="FILE", help="the .tflite file")
     args = parser.parse_args(argv)
 
     model = keras_fer.load(args.weights)
     info = read_info(args.data) if args.data else None
-    made = export(model, args.quantize, args.out, info, args.input, args.keep_float)
+    made = export(model, args.quantize, args.out, info, args.input, args.keep_float, args.phone_cost)
     report = made["verification"]
     print(f"{args.out}: {args.out.stat().st_size / 1e6:.2f} MB, {made['model']}, {args.quantize}")
     print(
         f"the same first class as Keras on {report['agreement']:.1%} of {report['faces']} faces, probabilities differ "
         f"by up to {report['largest_difference']}"
     )
+    if args.phone_cost:
+        print(f"{made[card.PHONE_COST][arm64.CPUS[0]]['total']:.1f} million instructions on {arm64.CPUS[0]}")
     outside = ", ".join(report["outside_xnnpack"]) or "nothing"
     print(f"XNNPACK runs it in {report['xnnpack_partitions']} partition(s); outside of it: {outside}")
 

@@ -16,9 +16,9 @@ setup: .venv/ready$(if $(GPU),-gpu)
 	$(BIN)/pip install --quiet --disable-pip-version-check "tensorflow[and-cuda]==$$($(BIN)/python -c 'from importlib.metadata import version; print(version("tensorflow"))')"
 	@touch $@
 
-# The main job on faces that the project draws: prepare, train, evaluate, pictures.
+# The main job on faces that the project draws: prepare, train, evaluate, pictures. A second call goes on with the first.
 demo: setup
-	$(BIN)/python -m train.fit --model mit_fusion --out runs/demo
+	$(BIN)/python -m train.fit $(if $(wildcard runs/demo/config.json),--resume runs/demo,--model mit_fusion --out runs/demo)
 	$(BIN)/python -m train.evaluate --weights runs/demo --data data/drawn --out runs/demo/test
 
 lint: setup

@@ -1,7 +1,8 @@
 """MiT-B0 (the SegFormer encoder) and MiT-fusion, which classifies expressions from all of its scales.
 
-SegFormer: https://arxiv.org/abs/2105.15203. MiT-fusion: "Mix Transformer and feature fusion for facial expression
-recognition" (the paper's Table I says 128 channels in stage 3; its published 3.45M parameters need 160, as here).
+SegFormer: https://arxiv.org/abs/2105.15203. MiT-fusion: Safavi, Patel, Vinjamuri, "Towards Efficient Deep Learning
+Models for Facial Expression Recognition using Transformers", 2023 (its Table I says 128 channels in stage 3; its
+published 3.45M parameters need 160, as here).
 """
 
 import keras

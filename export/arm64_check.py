@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from export import arm64, flatbuffer, phone_cost, pictures
 from export.card import PHONE_COST
-from export.verify import tflite_runner
+from export.litert import runner
 from keras_fer import card as cards
 from keras_fer.command import run
 from keras_fer.errors import InputError
@@ -63,7 +63,7 @@ def check(file: Path, cpu: str) -> Check:
     graph = flatbuffer.read(file.read_bytes())
     faces = pictures.drawn(tuple(card["classes"]), FACES, card["input_size"])
     faces = faces.astype(graph.tensors[graph.inputs[0]].type)
-    here, there = tflite_runner(file)(faces), arm64.infer(file, faces, cpu)
+    here, there = runner(file)(faces), arm64.infer(file, faces, cpu)
     half = arm64.infer(file, faces, cpu, half=True)
 
     failures = []

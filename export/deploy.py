@@ -7,7 +7,7 @@ saves is measured by `export.phone_cost`:
 - a layer norm's gamma and beta go into the layers behind it. What feeds only layer norms can be shifted by any number
   that is the same for all channels, so the layers that write it are given weights whose mean over the output channels
   is 0: such a norm needs no mean, and one pass less over the map;
-- the first convolution reads four pixels as twelve channels, and normalisation takes whole rows;
+- a first convolution of stride 4 reads four pixels as twelve channels, and normalisation takes whole rows;
 - channel shuffles are done once, to the weights. Channels stay where they were computed, and every layer knows their
   order.
 """
@@ -27,7 +27,7 @@ MOVERS = (layers.Permute, layers.Reshape, WindowMerge, WindowPartition)
 """Layers that only move numbers."""
 
 GROUP = 4
-"""Pixels that the first convolution takes at once: twelve channels, three words of int8."""
+"""Pixels that a first convolution takes at once: twelve channels fill three words of int8, three waste a fourth."""
 
 
 def deployable(model: keras.Model) -> keras.Model:
@@ -182,7 +182,7 @@ def _replace_norms(model, plain, to_centre, centred):
 
 
 def _widen_picture(model):
-    """Normalise whole rows, and let the first convolution read `GROUP` pixels as so many times three channels."""
+    """Normalise whole rows, and let a first convolution of stride 4 read each 4 pixels as twelve channels."""
     wiring = Wiring(model)
     stems = {layer for layer in wiring.of_type(layers.Conv2D) if _can_widen(wiring, layer)}
     pads = {wiring.sources[stem][0] for stem in stems}
@@ -199,43 +199,29 @@ def _widen_picture(model):
 
 
 def _can_widen(wiring, conv):
-    """Whether it reads a padded picture of full groups with a stride that divides a group."""
     pad = wiring.sources[conv][0]
     if not isinstance(pad, layers.ZeroPadding2D) or wiring.only_user(pad) is not conv:
         return False
-    _, height, width, channels = pad.input.shape
-    return channels == 3 and width % GROUP == 0 and GROUP % conv.strides[1] == 0 and conv.dilation_rate == (1, 1)
+    _, _, width, channels = pad.input.shape
+    return channels == 3 and width % GROUP == 0 and conv.strides[1] == GROUP
 
 
 def _widened(conv, pad, x):
-    """The convolution over groups of pixels, which lie in memory as they did: both reshapes are free.
-
-    With stride s, output r of a group sees the pixels from `s * r - padding` on, counted from the group's first.
-    """
+    """The convolution over groups of pixels. They lie in memory as they did, so the reshape is free."""
     _, height, width, channels = x.shape
     (top, bottom), (left, _) = pad.padding
     kernel, bias = conv.get_weights()
-    stride, (rows, columns, _, filters) = conv.strides[1], kernel.shape
-    outputs = GROUP // stride
-    first = -(left // -GROUP)
-    last = (stride * (outputs - 1) - left + columns - 1) // GROUP
-    wide = np.zeros((rows, (first + last + 1) * GROUP, channels, outputs, filters), "float32")
-    for r in range(outputs):
-        start = first * GROUP + stride * r - left
-        wide[:, start : start + columns, :, r] = kernel
-    wide = wide.reshape(rows, first + last + 1, GROUP * channels, outputs * filters)
+    rows, columns, _, filters = kernel.shape
+    # An output sees the pixels from -left to columns - left, counted from the first of its group.
+    before, after = -(-left // GROUP), (columns - left - 1) // GROUP
+    wide = np.zeros((rows, (before + 1 + after) * GROUP, channels, filters), "float32")
+    start = before * GROUP - left
+    wide[:, start : start + columns] = kernel
+    wide = wide.reshape(rows, before + 1 + after, GROUP * channels, filters)
 
     x = layers.Reshape((height, width // GROUP, GROUP * channels), name=f"{conv.name}.groups")(x)
-    x = layers.ZeroPadding2D(((top, bottom), (first, last)), name=pad.name)(x)
-    x = like(
-        conv,
-        [wide, np.tile(bias, outputs)],
-        x,
-        filters=outputs * filters,
-        kernel_size=wide.shape[:2],
-        strides=(conv.strides[0], 1),
-    )
-    return layers.Reshape((x.shape[1], x.shape[2] * outputs, filters), name=f"{conv.name}.pixels")(x)
+    x = layers.ZeroPadding2D(((top, bottom), (before, after)), name=pad.name)(x)
+    return like(conv, [wide, bias], x, kernel_size=wide.shape[:2], strides=(conv.strides[0], 1))
 
 
 # --- Pooling ---

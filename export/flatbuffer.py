@@ -39,7 +39,7 @@ class Graph(NamedTuple):
     subgraphs: int
 
     def find_layer(self, operator: Operator, layers: Collection[str]) -> str | None:
-        """The name of the Keras layer that the operator came from, read off the names of its outputs and inputs."""
+        """The Keras layer (out of `layers`) that the operator came from, read off the names of its tensors."""
         for index in (*operator.outputs, *operator.inputs):
             for part in re.split("[/;]", self.tensors[index].name) if index >= 0 else ():
                 # Keras numbers a layer's scope when the layer is called again: "fc", "fc_1", "fc_1_2".
@@ -49,6 +49,11 @@ class Graph(NamedTuple):
                 if part:
                     return part
         return None
+
+    def origin(self, operator: Operator, layers: Collection[str]) -> str:
+        """Where the operator came from, for messages: its layer, or else the name that the converter gave it."""
+        layer = self.find_layer(operator, layers)
+        return f"layer {layer}" if layer else self.tensors[operator.outputs[0]].name
 
 
 def read(content: bytes) -> Graph:

@@ -74,7 +74,7 @@ def classify(word: int) -> tuple[str, int]:
 def _classify_memory(word):
     vector, size, opc = word >> 26 & 1, word >> 30, word >> 22 & 3
     if word & 0x3B000000 == 0x18000000:  # from a place relative to the program counter
-        return "loads", 4 << size if vector else 4
+        return "loads", 4 << size if vector else (4, 8, 4, 0)[size]
     if word & 0x3A000000 == 0x28000000:  # of two registers
         loads, length = opc & 1, 8 << size if vector else 16 if size else 8
     elif vector and word & 0x3E000000 == 0x0C000000:  # LD1 to LD4
@@ -124,7 +124,7 @@ def count(file: Path, cpu: str = arm64.CPUS[0]) -> Cost:
         return names[bisect.bisect_right(addresses, address - base) - 1]
 
     blocks, segments = _trace(file, cpu, low, high, addresses[names.index(OPERATOR)] + base)
-    counts, kernels, operators = Counter(), Counter(), []
+    counts, kernels, operators = Counter(dict.fromkeys([*KINDS, "load_bytes"], 0)), Counter(), []
     for segment in segments:
         spent = Counter()
         for address, times in segment.items():
@@ -219,7 +219,7 @@ def kernel_name(function: str) -> str:
 
 def summary(cost: Cost) -> dict[str, float]:
     """Millions of instructions, in all and of each kind, and megabytes loaded."""
-    counts = {kind: _millions(cost.counts.get(kind, 0)) for kind in KINDS}
+    counts = {kind: _millions(cost.counts[kind]) for kind in KINDS}
     return {"total": _millions(cost.total), **counts, "load_MB": _millions(cost.counts["load_bytes"])}
 
 

@@ -1,11 +1,16 @@
 """Faces for calibration and for the checks of an export: from a prepared data set, or drawn."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from tqdm import tqdm
 
 from keras_fer.errors import InputError
 from train.data import DatasetInfo, evaluation_batches
 from train.drawn import draw
+
+VERIFICATION_FACES = 8
+"""For each class."""
 
 
 def stratified(info: DatasetInfo, split: str, per_class: int, input_size: int) -> np.ndarray:
@@ -34,7 +39,15 @@ def stratified(info: DatasetInfo, split: str, per_class: int, input_size: int) -
     return np.stack(chosen)
 
 
-def drawn(classes: tuple[str, ...], per_class: int, input_size: int) -> np.ndarray:
+def for_verification(info: DatasetInfo | None, classes: Sequence[str], input_size: int) -> np.ndarray:
+    """Faces that nothing was calibrated on, where the data has such; drawn ones without data."""
+    if info is None:
+        return drawn(classes, VERIFICATION_FACES, input_size)
+    split = next((name for name in info.splits if name != "train"), "train")
+    return stratified(info, split, VERIFICATION_FACES, input_size)
+
+
+def drawn(classes: Sequence[str], per_class: int, input_size: int) -> np.ndarray:
     """The same many drawn faces of every class, each of a person of its own: (n, input_size, input_size, 3) uint8."""
     expressions = [name for name in classes for _ in range(per_class)]
     return np.stack([draw(seed, name, size=input_size) for seed, name in enumerate(expressions)])

@@ -1,8 +1,8 @@
 """Int8 for a float .tflite file, after training.
 
-What multiplies (convolutions, dense layers, the products of attention) computes in int8, and what moves numbers between
-them moves bytes. The rest stays float: layer norms, softmax, GELU and sums need the range, and XNNPACK runs all of it
-in one partition. (It turns a float GELU between two int8 tensors into a table of 256 numbers by itself.)
+What multiplies (convolutions, dense layers, the products of attention) computes in int8, and so does what only moves or
+adds numbers between them. The rest stays float: layer norms and what feeds them, softmax, means. XNNPACK runs all of it
+in one partition.
 """
 
 import re
@@ -19,6 +19,11 @@ from export import flatbuffer
 MULTIPLIERS = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "BATCH_MATMUL"})
 MOVERS = frozenset({"CONCATENATION", "MAX_POOL_2D", "PAD", "RESHAPE", "SLICE", "SPLIT", "STRIDED_SLICE", "TRANSPOSE"})
 """Operators whose inputs and outputs must share one scale, since they only move numbers."""
+
+JOINERS = frozenset({"ADD", "MUL"})
+TABLES = frozenset({"GELU", "LOGISTIC", "TANH"})
+"""Operators that are int8, or as good as it, where all that they read and all that reads them is: sums and products of
+two maps; and functions of one number, which stay float in the file and which XNNPACK turns into a table of 256."""
 
 Ranges = dict[str, tuple[float, float]]
 
@@ -56,19 +61,27 @@ def to_int8(content: bytes, ranges: Ranges, keep_float: Collection[str] = (), la
     """
     graph = flatbuffer.read(content)
     groups = _scale_groups(graph)
-    multiplying = [
-        operator
-        for operator in graph.operators
-        if operator.name in MULTIPLIERS and (not keep_float or graph.find_layer(operator, layers) not in keep_float)
-    ]
-    int8_groups = {groups[t] for operator in multiplying for t in (*operator.inputs, *operator.outputs) if t in groups}
-    moving = [o for o in graph.operators if o.name in MOVERS and groups.get(o.outputs[0]) in int8_groups]
-
     job = quantizer.Quantizer(bytearray(content))
-    for operator in multiplying + moving:
+    for operator in _choose(graph, groups, lambda o: graph.find_layer(o, layers) in keep_float):
         scope = "".join(f"{graph.tensors[t].name};" for t in operator.outputs)
         job.add_static_config(f"^{re.escape(scope)}$", qtyping.TFLOperationName[operator.name], 8, 8)
     return _run(job, _statistics(graph, _shared_ranges(graph, groups, ranges)))
+
+
+def _choose(graph, groups, kept):
+    """The operators that are to be int8."""
+    multiplying = [o for o in graph.operators if o.name in MULTIPLIERS and not kept(o)]
+    int8_groups = {groups[t] for operator in multiplying for t in (*operator.inputs, *operator.outputs) if t in groups}
+    moving = [o for o in graph.operators if o.name in MOVERS and groups.get(o.outputs[0]) in int8_groups]
+    between = {o for o in graph.operators if o.name in JOINERS | TABLES}
+    while True:
+        int8 = {*multiplying, *moving, *between}
+        made = {tensor for operator in int8 for tensor in operator.outputs}
+        lost = {tensor for o in graph.operators if o not in int8 for tensor in o.inputs} | set(graph.outputs)
+        stray = {o for o in between if not made.issuperset(o.inputs) or lost.intersection(o.outputs)}
+        if not stray:
+            return [o for o in graph.operators if o in int8 and o.name not in TABLES]
+        between -= stray
 
 
 def _scale_groups(graph):

@@ -13,8 +13,9 @@ import numpy as np
 import tensorflow as tf
 
 import keras_fer
-from export import arm64, card, flatbuffer, phone_cost, pictures, quantize, verify
+from export import arm64, card, flatbuffer, litert, phone_cost, pictures, quantize, verify
 from export.deploy import deployable
+from export.serving import serving_module
 from export.verify import Tolerance
 from keras_fer.command import run
 from keras_fer.errors import InputError
@@ -31,7 +32,6 @@ TOLERANCES = {
 """By scheme. On trained models the differences are far smaller; what is wrong is far off."""
 
 CALIBRATION_FACES = 32
-VERIFICATION_FACES = 8
 """For each class."""
 
 
@@ -81,7 +81,7 @@ def export(
     elif scheme != "none":
         content = quantize.SCHEMES[scheme](content)
 
-    faces = verification_faces(info, model.classes, size)
+    faces = pictures.for_verification(info, model.classes, size)
     with replacing(out) as temporary:
         temporary.write_bytes(content)
         report = check(temporary, model, faces, TOLERANCES[scheme], dtype)
@@ -97,15 +97,8 @@ def export(
 
 def convert(model: keras.Model, dtype: str = "uint8") -> bytes:
     """The float .tflite file of a model that gives logits: one picture in, probabilities out, builtin operators."""
-    module = tf.Module()
-    module.weights = [weight.value for weight in model.weights]  # the converter freezes what it finds here
-
-    @tf.function(input_signature=[tf.TensorSpec((1, *model.input_shape[1:]), dtype, name="image")])
-    def classify(image):
-        return {"probabilities": tf.nn.softmax(model(tf.cast(image, tf.float32), training=False))}
-
-    module.classify = classify
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([classify.get_concrete_function()], module)
+    module = serving_module(model, 1, dtype)
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([module.classify.get_concrete_function()], module)
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
     return converter.convert()
 
@@ -120,20 +113,12 @@ def check(path: Path, model: keras.Model, faces: np.ndarray, tolerance: Toleranc
     names = [layer.name for layer in model.layers]
     verify.check_operators(graph, names)
     verify.check_shapes(graph, model.input_shape[1:], dtype, len(model.classes), names)
-    report = verify.check_agreement(verify.tflite_runner(path), model, faces, tolerance)
-    partitions = verify.partitions(path)
+    report = verify.check_agreement(litert.runner(path), model, faces, tolerance)
+    partitions = litert.partitions(path)
     return report | {
         "xnnpack_partitions": partitions.count,
         "outside_xnnpack": [operator.name for operator in partitions.outside],
     }
-
-
-def verification_faces(info: DatasetInfo | None, classes: Sequence[str], size: int) -> np.ndarray:
-    """Faces that were not calibrated on, where the data has such; drawn ones without data."""
-    if info is None:
-        return pictures.drawn(classes, VERIFICATION_FACES, size)
-    split = next((name for name in info.splits if name != "train"), "train")
-    return pictures.stratified(info, split, VERIFICATION_FACES, size)
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -159,10 +144,7 @@ def main(argv: list[str] | None = None) -> None:
     made = export(model, args.quantize, args.out, info, args.input, args.keep_float, args.phone_cost)
     report = made["verification"]
     print(f"{args.out}: {args.out.stat().st_size / 1e6:.2f} MB, {made['model']}, {args.quantize}")
-    print(
-        f"the same first class as Keras on {report['agreement']:.1%} of {report['faces']} faces, probabilities differ "
-        f"by up to {report['largest_difference']}"
-    )
+    print(verify.summary(report))
     if args.phone_cost:
         print(f"{made[card.PHONE_COST][arm64.CPUS[0]]['total']:.1f} million instructions on {arm64.CPUS[0]}")
     outside = ", ".join(report["outside_xnnpack"]) or "nothing"

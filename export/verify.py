@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 import keras
 import numpy as np
-from ai_edge_litert.interpreter import Interpreter
 
 from export import flatbuffer
 from keras_fer import card as cards
@@ -32,13 +31,6 @@ class Tolerance(NamedTuple):
     agreement: float
 
 
-class Partitions(NamedTuple):
-    """How XNNPACK runs a file: in how many pieces, and which operators it leaves to LiteRT's own kernels."""
-
-    count: int
-    outside: list[flatbuffer.Operator]
-
-
 def check_operators(graph: flatbuffer.Graph, layers: list[str]) -> None:
     """Only builtin operators, no variables, one graph.
 
@@ -48,8 +40,8 @@ def check_operators(graph: flatbuffer.Graph, layers: list[str]) -> None:
     for operator in graph.operators:
         if operator.custom or operator.name in VARIABLES:
             kind = "a variable operator" if operator.name in VARIABLES else "no builtin operator of LiteRT"
-            layer = graph.find_layer(operator, layers)
-            raise VerificationError(f"{operator.custom or operator.name} is {kind}; it came from layer {layer}")
+            name = operator.custom or operator.name
+            raise VerificationError(f"{name} is {kind}; it came from {graph.origin(operator, layers)}")
     if graph.subgraphs != 1:
         raise VerificationError(f"the file holds {graph.subgraphs} graphs, expected one")
 
@@ -64,8 +56,8 @@ def check_shapes(graph: flatbuffer.Graph, image: tuple[int, ...], dtype: str, cl
         for tensor in operator.outputs:
             shape = graph.tensors[tensor].shape
             if min(shape, default=1) < 1:
-                layer = graph.find_layer(operator, layers)
-                raise VerificationError(f"{operator.name} has the open shape {shape}; it came from layer {layer}")
+                origin = graph.origin(operator, layers)
+                raise VerificationError(f"{operator.name} has the open shape {shape}; it came from {origin}")
     found = [(graph.tensors[t].shape, graph.tensors[t].type) for t in (*graph.inputs, *graph.outputs)]
     expected = [((1, *image), dtype), ((1, classes), "float32")]
     if found != expected:
@@ -111,6 +103,14 @@ def check_agreement(
     }
 
 
+def summary(report: dict) -> str:
+    """What `check_agreement` found, for the screen."""
+    return (
+        f"the same first class as Keras on {report['agreement']:.1%} of {report['faces']} faces, probabilities differ "
+        f"by up to {report['largest_difference']}"
+    )
+
+
 def check_card(path: Path, model: keras.Model) -> None:
     """The card inside the file names the model's classes in the order of its logits.
 
@@ -129,39 +129,3 @@ def probabilities(model: keras.Model, pictures: np.ndarray) -> np.ndarray:
     logits = np.concatenate([np.float64(model.predict_on_batch(np.float32(p[None]))) for p in pictures])
     odds = np.exp(logits - logits.max(axis=1, keepdims=True))
     return odds / odds.sum(axis=1, keepdims=True)
-
-
-def tflite_runner(path: Path, threads: int = 1) -> Callable[[np.ndarray], np.ndarray]:
-    """A .tflite file as a function from pictures (n, size, size, 3) in 0..255 to probabilities (n, classes)."""
-    interpreter = Interpreter(str(path), num_threads=threads)
-    interpreter.allocate_tensors()
-    (image,), (output,) = interpreter.get_input_details(), interpreter.get_output_details()
-
-    def run(pictures):
-        rows = []
-        for picture in pictures:
-            interpreter.set_tensor(image["index"], picture[None].astype(image["dtype"]))
-            interpreter.invoke()
-            rows.append(interpreter.get_tensor(output["index"])[0])
-        return np.stack(rows)
-
-    return run
-
-
-def partitions(path: Path) -> Partitions:
-    """How XNNPACK takes the file apart."""
-    graph = flatbuffer.read(Path(path).read_bytes())
-    interpreter = Interpreter(str(path), num_threads=1)
-    interpreter.allocate_tensors()
-    delegates = [op for op in interpreter._get_ops_details() if op["op_name"] == "DELEGATE"]
-    writer = {tensor: operator for operator in graph.operators for tensor in operator.outputs}
-    inside = set()
-    for delegate in delegates:
-        # Everything between what a partition writes and what it reads is in it.
-        todo, read = list(delegate["outputs"]), set(delegate["inputs"])
-        while todo:
-            tensor = todo.pop()
-            if tensor in writer and tensor not in read and writer[tensor] not in inside:
-                inside.add(writer[tensor])
-                todo += writer[tensor].inputs
-    return Partitions(len(delegates), [operator for operator in graph.operators if operator not in inside])

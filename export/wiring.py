@@ -32,8 +32,12 @@ class Wiring:
         return [layer for layer in self.layers if isinstance(layer, types)]
 
 
-def rebuild(model: keras.Model, call: Callable) -> keras.Model:
-    """Walk the graph of `model` on fresh inputs, with `call(layer, *inputs)` in the place of each layer."""
+def rebuild(model: keras.Model, call: Callable, finish: Callable = lambda x: x) -> keras.Model:
+    """Walk the graph of `model` on fresh inputs, with `call(layer, *inputs)` in the place of each layer.
+
+    Args:
+        finish: makes the output a tensor again, where `call` hands on something else.
+    """
     image = keras.Input(model.input_shape[1:], dtype=model.input.dtype, name=model.input.name)
 
     def operation(layer):
@@ -42,7 +46,7 @@ def rebuild(model: keras.Model, call: Callable) -> keras.Model:
         return lambda *tensors, **_: call(layer, *tensors)
 
     # Private, but Keras' one way to walk a graph call by call.
-    return keras.Model(image, model._run_through_graph(image, operation), name=model.name)
+    return keras.Model(image, finish(model._run_through_graph(image, operation)), name=model.name)
 
 
 def like(layer, weights, *tensors, **config):

@@ -1,0 +1,153 @@
+"""`export.tflite`: what the files compute, what they carry, and what the verification catches."""
+
+import json
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ai_edge_litert.interpreter import Interpreter
+
+import keras_fer
+from export import flatbuffer
+from export.litert import partitions, runner
+from export.quantize import MOVERS, MULTIPLIERS
+from keras_fer import InputError
+from keras_fer import card as cards
+
+ROOT = Path(__file__).resolve().parents[1]
+CLASSES = list(keras_fer.EXPRESSIONS[:7])
+SCHEMES = ("none", "float16", "dynamic", "int8")
+
+
+def make(job: str, folder: Path, *words: str) -> dict:
+    """What `exports.py` prints."""
+    command = [sys.executable, "-m", "tests.exports", job, str(folder), *words]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def export(*words: str) -> subprocess.CompletedProcess:
+    return subprocess.run([sys.executable, "-m", "export.tflite", *words], cwd=ROOT, capture_output=True, text=True)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory) -> Path:
+    """The tiny model by every scheme."""
+    folder = tmp_path_factory.mktemp("tiny")
+    make("tiny", folder)
+    return folder
+
+
+@pytest.mark.parametrize(("name", "tolerance"), [("none", 1e-5), ("float", 1e-5), ("float16", 0.01), ("int8", 0.1)])
+def test_file_computes_what_the_model_does(files, name, tolerance):
+    found = runner(files / f"{name}.tflite")(np.load(files / "faces.npy"))
+    np.testing.assert_allclose(found, np.load(files / "probabilities.npy"), atol=tolerance)
+    np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-5)
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_file_is_one_partition_of_builtin_operators(files, scheme):
+    graph = flatbuffer.read((files / f"{scheme}.tflite").read_bytes())
+    assert graph.tensors[graph.inputs[0]][2:4] == ((1, 32, 32, 3), "uint8")
+    assert not [operator for operator in graph.operators if operator.custom]
+    count, outside = partitions(files / f"{scheme}.tflite")
+    assert (count, [operator.name for operator in outside]) == (1, ["CAST"])
+
+
+def test_card_is_inside_and_beside(files):
+    file = files / "int8.tflite"
+    card = cards.read(file)
+    assert card == json.loads((files / "int8.json").read_text())
+    assert card["classes"] == CLASSES
+    assert card["input"] == {
+        "name": "image",
+        "shape": [1, 32, 32, 3],
+        "dtype": "uint8",
+        "colour": "RGB",
+        "range": [0, 255],
+        "normalisation": "inside",
+    }
+    assert card["quantization"]["calibration"]["faces"] == 70
+    assert card["training"] == {"recipe": "none"}
+    assert card["verification"]["xnnpack_partitions"] == 1
+    done = subprocess.run(["unzip", "-p", str(file), "labels.txt"], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")  # unzip warns where the archive's offsets are not the file's
+    assert done.stdout.split() == CLASSES
+
+
+def test_broken_card_is_refused(files, tmp_path):
+    content = (files / "none.tflite").read_bytes()
+    with zipfile.ZipFile(files / "none.tflite") as archive:
+        start = min(member.header_offset for member in archive.infolist())
+    broken = tmp_path / "broken.tflite"
+    for change in (content[:start], content[:-40], content.replace(b'"classes"', b'"klasses"')):
+        broken.write_bytes(change)
+        with pytest.raises(InputError, match="card"):
+            cards.read(broken)
+
+
+def test_int8_is_where_it_pays(files):
+    details = {t["index"]: t for t in Interpreter(str(files / "int8.tflite")).get_tensor_details()}
+    operators = flatbuffer.read((files / "int8.tflite").read_bytes()).operators
+    assert [o for o in operators if o.name in MULTIPLIERS]
+    for operator in operators:
+        tensors = [details[t] for t in (operator.inputs[0], *operator.outputs)]
+        if operator.name in MULTIPLIERS:
+            assert {tensor["dtype"] for tensor in tensors} == {np.int8}
+        if operator.name in MOVERS:
+            assert len({tensor["quantization"] for tensor in tensors}) == 1
+
+
+def test_int8_is_a_fraction_of_the_size(files):
+    none, half, int8 = ((files / f"{scheme}.tflite").stat().st_size for scheme in ("none", "float16", "int8"))
+    assert int8 < half < none
+
+
+def test_command_refuses_what_it_cannot_do(files, tmp_path):
+    weights, out = str(files / "tiny.keras"), str(tmp_path / "out.tflite")
+    for words, message in [
+        (["--weights", weights, "--quantize", "int8", "--out", out], "error: int8 needs --data"),
+        (["--weights", str(tmp_path), "--out", out], "is no run folder"),
+        (["--weights", weights, "--keep-float", "nose", "--out", out], "tiny has no layer nose"),
+    ]:
+        done = export(*words)
+        assert done.returncode == 2
+        assert message in done.stderr.splitlines()[-1]
+        assert not any(tmp_path.iterdir())
+
+
+BREAKAGES = {
+    "nothing": "",
+    "a Flex operator": "FlexMatrixInverse is no builtin operator of LiteRT; it came from functional_1/odd_1/",
+    "a variable": "VAR_HANDLE is a variable operator; it came from layer bn1",
+    "an open batch": "has the open shape (-1,",
+    "a wrong mean": "the file and the model differ by up to",
+    "swapped channels": "the file and the model differ by up to",
+    "permuted outputs": "the file and the model differ by up to",
+    "shuffled labels": "the card's classes are anger, disgust",
+    "a float input": "expected [((1, 32, 32, 3), 'uint8')",
+}
+
+
+@pytest.fixture(scope="module")
+def broken(tmp_path_factory) -> dict:
+    return make("broken", tmp_path_factory.mktemp("broken"))
+
+
+@pytest.mark.parametrize("what", BREAKAGES)
+def test_verification_catches(broken, what):
+    assert BREAKAGES[what] in broken[what]
+    assert what != "nothing" or not broken[what]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", keras_fer.list_models())
+def test_every_model_exports(tmp_path, name):
+    result = make("registry", tmp_path, name)
+    assert result["none"]["verification"]["largest_difference"] < 1e-4
+    assert result["none"]["verification"]["agreement"] == 1
+    assert (tmp_path / f"{name}-int8.tflite").stat().st_size < 0.34 * (tmp_path / f"{name}-none.tflite").stat().st_size

@@ -33,7 +33,7 @@ VIEWS = (layers.Reshape, layers.Flatten, layers.Dropout)
 FLOAT32_BYTES = 4
 
 INPUT_SIZE = 224
-INPUT_SIZES = {"mobilefacenet": LANDMARK_INPUT}
+INPUT_SIZES = {"mobilefacenet": LANDMARK_INPUT, "plain_cnn": 48}
 """Pixels a side that models are made for, where not 224."""
 
 TRAINING_MODELS = {"btn": training_model}

@@ -99,14 +99,17 @@ def create_model(
         `(batch, num_classes)`.
 
     Raises:
-        InputError: unknown name or option, or a size or class count that cannot be.
+        InputError: unknown name or option, a word for a number, or a size or class count that cannot be.
     """
     if num_classes < 2:
         raise InputError(f"num_classes is {num_classes}; a classifier needs at least 2")
     family = _find(name, _MODELS, "model")
-    known = list(inspect.signature(family.build).parameters)[2:]
+    known = dict(list(inspect.signature(family.build).parameters.items())[2:])
     if unknown := [option for option in options if option not in known]:
         raise InputError(f"{name} does not take {', '.join(unknown)}; its options are {', '.join(known) or 'none'}")
+    for option, value in options.items():
+        if isinstance(value, str) and not isinstance(known[option].default, str):
+            raise InputError(f"{option} of {name} is {value!r}; expected a number")
     picture, x = _normalised_input(family, input_size, mean, std)
     return keras.Model(picture, family.build(x, num_classes, **options), name=name)
 

@@ -81,6 +81,22 @@ def test_parameter_count(name):
     assert sum(w.value.shape.num_elements() for w in BUILD[name]().trainable_weights) == PARAMETERS[name]
 
 
+def test_plain_cnn():
+    """Ours, so no authors' code counts it: two 3x3 convolutions a block, each with a norm, and one dense layer."""
+    model = keras_fer.create_model("plain_cnn", input_size=48)
+    widths = (24, 48, 96, 192)
+    kernels = sum(9 * (before * width + width * width) for before, width in zip((3, *widths), widths))
+    assert model.count_params() == kernels + sum(2 * 4 * width for width in widths) + (192 + 1) * 7
+    assert [model.get_layer(f"block{i}.relu2").output.shape[1:] for i in (1, 2, 3, 4)] == [
+        (48, 48, 24),
+        (24, 24, 48),
+        (12, 12, 96),
+        (6, 6, 192),
+    ]
+    wider = keras_fer.create_model("plain_cnn", input_size=40, width=32)
+    assert wider.get_layer("block4.relu2").output.shape == (None, 5, 5, 256)
+
+
 def test_epsilons():
     """Outputs hardly depend on these, so parity would not notice a wrong one."""
     mit = keras_fer.create_model("mit_fusion", input_size=32)
@@ -143,7 +159,7 @@ def test_no_tensor_has_more_than_four_axes(name, pictures):
             assert tensor.shape.rank is None or tensor.shape.rank <= 4, (operation.name, tensor.shape)
 
 
-@pytest.mark.parametrize("name", ["efficientface", "mit_fusion"])
+@pytest.mark.parametrize("name", ["efficientface", "mit_fusion", "plain_cnn"])
 @pytest.mark.parametrize("size", [32, 96, 160])
 def test_smaller_sizes(name, size):
     model = keras_fer.create_model(name, num_classes=3, input_size=size)

@@ -33,7 +33,7 @@ class Recipe:
 
     # --- Picture ---
     input_size: int = 224
-    """Height and width in pixels, a multiple of 32."""
+    """Height and width in pixels, a multiple of 32 (of less where the model can)."""
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
     """Of RGB in 0..1; they become part of the model."""
@@ -42,7 +42,7 @@ class Recipe:
     """`hard`, or `distribution` where the data holds votes."""
 
     # --- Model ---
-    model_options: dict[str, float] = dataclasses.field(default_factory=dict)
+    model_options: dict[str, float | bool | str] = dataclasses.field(default_factory=dict)
     """Passed on to the model's function: `dropout`, `drop_path_rate` ..."""
 
     # --- Steps ---
@@ -80,8 +80,18 @@ class Recipe:
 
     # --- Loss ---
     label_smoothing: float = 0.0
+    votes_weight: float = 0.0
+    """Weight of the loss of an auxiliary head that learns the taggers' votes beside the labels (`train.votes`)."""
     teacher_floor: float = 0.5
     """The validation accuracy that the model behind `--teacher` must have."""
+    distill_weight: float = 0.9
+    """`train.distill`: weight of the teachers' softened distributions, the labels having the rest of 1."""
+    distill_temperature: float = 2.0
+    """What both sides' logits are divided by before the softmax that is compared."""
+    feature_weight: float = 0.0
+    """Weight of the distance between the student's and the first teacher's maps; 0 compares none."""
+    feature_maps: dict[str, str] = dataclasses.field(default_factory=dict)
+    """Which maps: names of the student's layers, and of the teacher's."""
     class_weights: str = "none"
     """`balanced` weighs a picture by the inverse frequency of its class."""
 
@@ -97,42 +107,50 @@ class Recipe:
         for key, known in CHOICES.items():
             if getattr(self, key) not in known:
                 raise InputError(f"{key} is {getattr(self, key)!r}; expected one of {', '.join(known)}")
-        for key in ("batch_size", "epochs", "decay_epochs", "learning_rate"):
+        for key in ("batch_size", "epochs", "decay_epochs", "learning_rate", "distill_temperature"):
             if getattr(self, key) <= 0:
                 raise InputError(f"{key} is {getattr(self, key)}; expected more than 0")
         for key in ("momentum", "ema", "warmup", "label_smoothing", "teacher_floor"):
             if not 0 <= getattr(self, key) < 1:
                 raise InputError(f"{key} is {getattr(self, key)}; expected at least 0 and less than 1")
-        for key in ("weight_decay", "clip_norm", "sam_rho"):
+        for key in ("weight_decay", "clip_norm", "sam_rho", "votes_weight", "feature_weight"):
             if getattr(self, key) < 0:
                 raise InputError(f"{key} is {getattr(self, key)}; expected 0 or more")
+        if not 0 <= self.distill_weight <= 1:
+            raise InputError(f"distill_weight is {self.distill_weight}; expected 0 to 1")
+        if self.feature_weight and not self.feature_maps:
+            raise InputError("feature_weight goes with feature_maps.STUDENT_LAYER=TEACHER_LAYER, and there are none")
         if self.weight_decay and self.optimizer == "adam":
             raise InputError(f"weight_decay is {self.weight_decay}, and adam has none: use adamw, or set it to 0")
         if self.warmup and self.schedule != "cosine":
             raise InputError(f"warmup goes with the cosine schedule only, and this one is {self.schedule}")
 
     def override(self, assignments: Iterable[str]) -> "Recipe":
-        """This recipe with `key=value` strings applied; `augment.KEY` and `model_options.KEY` reach inside.
+        """This recipe with `key=value` strings applied; `augment.KEY`, `model_options.KEY` and the like reach inside.
 
         Raises:
             InputError: no such key (the message names the known ones), or a value that does not fit the key.
         """
-        recipe, augment, options = {}, {}, dict(self.model_options)
+        recipe, augment = {}, {}
+        open_ended = {"model_options": dict(self.model_options), "feature_maps": dict(self.feature_maps)}
+        kinds = {"model_options": _option, "feature_maps": str}
         known = _kinds(Recipe) | {f"augment.{key}": kind for key, kind in _kinds(Augment).items()}
-        del known["augment"], known["model_options"]
+        for group in ("augment", *open_ended):
+            del known[group]
         for assignment in assignments:
             key, equals, text = assignment.partition("=")
-            group, _, name = key.rpartition(".")
+            group, _, name = key.partition(".")
             if not equals:
                 raise InputError(f"--set {assignment}: expected key=value")
-            if group == "model_options":
-                options[name] = _parse(key, text, float)
+            if group in open_ended and name:
+                open_ended[group][name] = kinds[group](text)
             elif key in known:
-                (augment if group else recipe)[name] = _parse(key, text, known[key])
+                (augment if name else recipe)[name or group] = _parse(key, text, known[key])
             else:
-                raise InputError(f"--set {key}: no such key; known are {', '.join([*known, 'model_options.NAME'])}")
+                names = [*known, *(f"{group}.NAME" for group in open_ended)]
+                raise InputError(f"--set {key}: no such key; known are {', '.join(names)}")
         augment = dataclasses.replace(self.augment, **augment)
-        return dataclasses.replace(self, **recipe, augment=augment, model_options=options)
+        return dataclasses.replace(self, **recipe, augment=augment, **open_ended)
 
     def to_dict(self) -> dict:
         """As plain data for JSON; `from_dict` reads it back."""
@@ -165,6 +183,14 @@ def load(name: str) -> Recipe:
 
 def _kinds(cls):
     return {field.name: field.type for field in dataclasses.fields(cls)}
+
+
+def _option(text):
+    """A model's option: true or false, a number, or a word; the model knows which it takes."""
+    try:
+        return {"true": True, "false": False}[text] if text in ("true", "false") else float(text)
+    except ValueError:
+        return text
 
 
 def _parse(key, text, kind):

@@ -1,4 +1,4 @@
-"""MiT-fusion as its paper trains it on FER2013 and AffectNet-8.
+"""MiT-fusion on FER2013 as its paper trains it.
 
 Safavi, Patel, Vinjamuri: "Towards Efficient Deep Learning Models for Facial Expression Recognition using Transformers",
 2023, section III.C.
@@ -10,7 +10,7 @@ gain on the validation accuracy, at most 50 epochs, the end after eight without 
 dropout 0.4. Not stated, and chosen here: AdamW, SegFormer's optimizer, with the momentum as its beta_1; decay of
 kernels alone; drop path 0.1, SegFormer's; ImageNet's mean and deviation, which its pre-trained encoder expects.
 
-The paper's accuracy: 73.47 % on FER2013, 60.9 % on AffectNet-8, from weights pre-trained on ImageNet; it gives no time.
+The paper's accuracy: 73.47 % on FER2013, from weights pre-trained on ImageNet; it gives no time.
 Without pre-trained weights use `mit_fusion_scratch`.
 """
 

@@ -27,6 +27,8 @@ LEAST_SIDE, MOST_SIDE = 560, 1600
 
 _CARD_WIDTH, _GAP, _THUMBNAIL, _ROW = 300, 14, 76, 22
 _MOST_COLUMNS = 3
+_CAPTION = 26
+_HEAT = ((40, 11, 84), (132, 32, 107), (213, 72, 66), (251, 155, 6), (252, 255, 164))  # of matplotlib's inferno
 _SMOOTH = 2  # shapes are drawn so many times as large and reduced: Pillow does not smooth their edges
 
 
@@ -138,6 +140,41 @@ def _card(face: FaceExpression, number: int | None, height: int):
         bar(left, middle, max(1, value * (right - left)), 10, COLOURS.get(name, _OTHER))
         text(_CARD_WIDTH - _GAP, middle, f"{100 * value:.0f} %", 14, ink, anchor="rm")
     return card.reduce(s)
+
+
+def explanation(rows: list[tuple[FaceExpression, str, list]]) -> np.ndarray:
+    """Draw what answers rest on: a row for each face, its card and then its maps, laid over what the model saw.
+
+    Args:
+        rows: a face, the class that is explained, and maps (`keras_fer.explanation.Map`).
+
+    Returns:
+        uint8 RGB.
+    """
+    Image, ImageDraw = need("PIL.Image"), need("PIL.ImageDraw")
+    height = 3 * _GAP + _THUMBNAIL + _ROW * max(len(face.probabilities) for face, _, _ in rows)
+    side = height - _CAPTION
+    width = _GAP + _CARD_WIDTH + _GAP + max(len(maps) for _, _, maps in rows) * (side + _GAP)
+    canvas = Image.new("RGB", (width, _GAP + len(rows) * (height + _GAP)), _PAPER)
+    draw = ImageDraw.Draw(canvas)
+    for row, (face, target, maps) in enumerate(rows):
+        top = _GAP + row * (height + _GAP)
+        canvas.paste(_card(face, row + 1 if len(rows) > 1 else None, height), (_GAP, top))
+        for column, (title, values, of_class) in enumerate(maps):
+            title += f": {target}" if of_class else ""
+            left = 2 * _GAP + _CARD_WIDTH + column * (side + _GAP)
+            draw.text((left, top + _CAPTION / 2), title, font=_font(14), fill=_TEXT, anchor="lm")
+            tile = Image.fromarray(_heated(face.crop, values)).resize((side, side), Image.BICUBIC)
+            canvas.paste(tile, (left, top + _CAPTION))
+    return np.array(canvas)
+
+
+def _heated(picture: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """A picture in grey under the colours of a map in 0..1, the stronger the more there is of it."""
+    places = np.linspace(0, 1, len(_HEAT))
+    colours = np.stack([np.interp(values, places, channel) for channel in np.transpose(_HEAT)], axis=-1)
+    grey = picture.mean(axis=-1, keepdims=True)
+    return (grey + 0.65 * np.sqrt(values)[..., None] * (colours - grey)).round().astype(np.uint8)
 
 
 def percent(face: FaceExpression) -> str:

@@ -7,6 +7,7 @@ inverted CMYK, and says what is wrong with a file instead of returning nothing.
 import os
 import warnings
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -29,16 +30,22 @@ def read_rgb(path: str | os.PathLike) -> np.ndarray:
         InputError: there is no such file; it is no picture, or empty, broken, cut off, or so large that Pillow suspects
             an attack (over 178 megapixels); Pillow is not installed.
     """
-    Image, ImageOps = need("PIL.Image"), need("PIL.ImageOps")
+    need("PIL.Image")
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path} does not exist; expected a picture")
     try:
-        # Pillow warns of odd metadata and of large pictures: the pixels are sound all the same.
-        with warnings.catch_warnings(action="ignore"), Image.open(path) as picture:
-            return _rgb(ImageOps.exif_transpose(picture))
+        return decode_rgb(path)
     except Exception as error:  # Pillow's readers raise whatever a broken file makes them stumble over
         raise InputError(f"{path} cannot be read as a picture: {' '.join(str(error).split())}") from error
+
+
+def decode_rgb(file: Path | BinaryIO) -> np.ndarray:
+    """As `read_rgb`, of a file that may be open already; raises whatever Pillow raises."""
+    Image, ImageOps = need("PIL.Image"), need("PIL.ImageOps")
+    # Pillow warns of odd metadata and of large pictures: the pixels are sound all the same.
+    with warnings.catch_warnings(action="ignore"), Image.open(file) as picture:
+        return _rgb(ImageOps.exif_transpose(picture))
 
 
 def _rgb(picture) -> np.ndarray:

@@ -1,6 +1,9 @@
 """What several tests share."""
 
+import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import hypothesis
@@ -11,6 +14,7 @@ import pytest
 hypothesis.settings.register_profile("project", deadline=None, derandomize="CI" in os.environ)
 hypothesis.settings.load_profile("project")
 
+ROOT = Path(__file__).resolve().parents[1]
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
@@ -20,6 +24,21 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip("../shared is not there: goldens and real faces are not part of the project")
     return SHARED
+
+
+def make_exports(job: str, folder: Path, *words: str) -> dict:
+    """What `exports.py` prints when it has done a job in a process of its own."""
+    command = [sys.executable, "-m", "tests.exports", job, str(folder), *words]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.fixture(scope="session")
+def exported(tmp_path_factory) -> tuple[Path, dict]:
+    """A folder with the tiny model in every format, and what else `exports.every_format` found."""
+    folder = tmp_path_factory.mktemp("exported")
+    return folder, make_exports("everything", folder)
 
 
 @pytest.fixture(scope="session")

@@ -161,6 +161,22 @@ def test_distributions(tmp_path):
     np.testing.assert_array_equal(targets, np.tile([0, 1, 0], (4, 1)))
 
 
+def test_votes_beside_the_labels(tmp_path):
+    picture, choices = trees.encoded(1), ("happiness", "fear", "neither")
+    shares = [(i / 32, 1 - i / 32, 0.0) for i in range(20)]
+    records = [
+        Record(str(i), "train" if i < 16 else "val", "happiness", lambda: picture, votes=shares[i]) for i in range(20)
+    ]
+    info = prepare(Source("votes", CLASSES, records, 20, votes=choices), tmp_path / "out")
+    assert read_info(info.path) == info
+    ((_, targets),) = batches(info, votes=True)
+    np.testing.assert_array_equal(targets["labels"], np.tile([0, 1, 0], (16, 1)))
+    np.testing.assert_array_equal(np.sort(targets["votes"], axis=0)[:, 0], np.float32([i / 32 for i in range(16)]))
+    np.testing.assert_array_equal(targets["votes"].sum(axis=1), np.ones(16))
+    ((_, targets),) = batches(info)
+    assert targets.shape == (16, 3)
+
+
 def test_aliases_are_splits(tmp_path):
     rows = [(0, "Training")] * 20 + [(1, "PublicTest"), (2, "PrivateTest"), (3, "PrivateTest")]
     info = prepare(open_source("fer2013", trees.fer2013_csv(tmp_path / "fer2013.csv", rows)), tmp_path / "out")
@@ -170,6 +186,8 @@ def test_aliases_are_splits(tmp_path):
 def test_missing_things_are_named(info, tmp_path):
     with pytest.raises(InputError, match="has no split 'test'; it has train, val"):
         evaluation_batches(info, "test", batch_size=8, input_size=8)
+    with pytest.raises(InputError, match="no votes beside its labels"):
+        batches(info, votes=True)
     with pytest.raises(InputError, match="no label distributions"):
         batches(info, labels="distribution")
     with pytest.raises(InputError, match=r"90 pictures .* less than one batch of 91"):

@@ -157,6 +157,12 @@ def test_the_sheet_is_small_enough_for_a_readme(tmp_path, monkeypatch, capsys):
     assert cv2.imread(str(out)).shape == (40 * len(EXPRESSIONS), width - 11 * 80 + 40, 3)
 
 
+def test_command_draws_a_scene(tmp_path):
+    main([str(tmp_path / "people.png"), "--scene", "happiness", "anger", "--seed", "3"])
+    drawn, _ = scene(3, faces=["happiness", "anger"])
+    np.testing.assert_array_equal(cv2.imread(str(tmp_path / "people.png"))[..., ::-1], drawn)
+
+
 @pytest.mark.slow
 def test_pixels_alone_do_not_separate_hard_faces():
     from sklearn.linear_model import LogisticRegression

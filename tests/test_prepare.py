@@ -16,8 +16,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import ExifTags, Image
 
+from keras_fer.crop import crop
 from keras_fer.errors import InputError
+from keras_fer.faces import FaceFinder
 from train import preparation
+from train.drawn import scene
 from train.preparation import VAL_SHARE, Unreadable, check_picture, prepare
 from train.prepare import main
 from train.prepared import INFO_FILE, read_info
@@ -215,6 +218,36 @@ def test_size_shrinks_and_never_enlarges(shape, size, expected):
 def test_a_missing_file_is_unreadable(tmp_path):
     with pytest.raises(Unreadable, match="No such file"):
         check_picture(Record("a", "train", "fear", (tmp_path / "a.png").read_bytes))
+
+
+def test_aligned_faces_are_the_crops_that_a_model_is_given(tmp_path):
+    """To the last grey level, of the largest face; what shows none is left out and listed."""
+    photos, written = tmp_path / "photos", {}
+    for seed, name in enumerate(("happy/a.png", "happy/b.png", "sad/c.png")):
+        written[name], _ = scene(seed, size=(200, 200), faces=["happiness"])
+    small, _ = scene(7, size=(100, 100), faces=["sadness"])
+    written["sad/d.png"] = np.concatenate([np.pad(small, ((0, 100), (0, 0), (0, 0))), written["sad/c.png"]], axis=1)
+    written["sad/wall.png"] = np.full((120, 120, 3), 90, np.uint8)
+    for name, pixels in written.items():
+        (photos / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(photos / name)
+    info = prepare(open_source("folder", photos), tmp_path / "out", align=True, size=48)
+
+    assert [entry["id"] for entry in info.unreadable] == ["sad/wall.png"]
+    assert "faces cut out to 48 pixels; 1 pictures show none" in info.notes
+    found = {}
+    for file in sorted(info.path.glob("*.tfrecord")):
+        for record in tf.data.TFRecordDataset(str(file)).as_numpy_iterator():
+            feature = tf.train.Example.FromString(record).features.feature
+            pixels = tf.io.decode_png(feature["image"].bytes_list.value[0]).numpy()
+            found[feature["id"].bytes_list.value[0].decode()] = pixels
+    assert set(found) == set(written) - {"sad/wall.png"}
+    find = FaceFinder()
+    for name, pixels in found.items():
+        face = max(find(written[name]), key=lambda face: face.box[2])
+        expected = crop(written[name], face.left_eye, face.right_eye, face.box, size=48)
+        np.testing.assert_array_equal(pixels, expected)
+    assert len(find(written["sad/d.png"])) == 2
 
 
 @pytest.mark.parametrize("failing", ["_fill_spool", "_write_split"])

@@ -95,20 +95,45 @@ def test_ferplus(tmp_path):
     source = open_source("ferplus", tmp_path)
     first, third = source.records
     assert source.classes == EXPRESSIONS
-    assert (first.id, first.split, first.expression) == ("row 0", "train", "surprise")
+    assert (first.id, first.split, first.expression) == ("row 0 fer.png", "train", "surprise")
     assert dict(zip(EXPRESSIONS, first.distribution)) == pytest.approx(
         dict.fromkeys(EXPRESSIONS, 0) | {"surprise": 0.7, "fear": 0.1, "contempt": 0.2}
     )
-    assert (third.id, third.split, third.expression) == ("row 2", "public", "neutral")  # row 1 is no face
+    assert (third.id, third.split, third.expression) == ("row 2 fer.png", "public", "neutral")  # row 1 is no face
+
+
+def test_fer2013_with_ferplus_votes_beside_its_labels(tmp_path):
+    table = trees.fer2013_csv(tmp_path / "fer2013.csv", [(0, "Training"), (3, "Training"), (6, "PublicTest")])
+    rows = ["Training,a.png,0,0,7,0,0,0,1,2,0,0", "Training,,0,0,0,0,0,0,0,0,1,9", "PublicTest,,0,0,0,0,0,0,0,0,0,0"]
+    trees.write(tmp_path, {"fer2013new.csv": "\n".join([f"Usage,Image name,{VOTES}", *rows, ""])})
+    source = open_source("fer2013", table, tmp_path / "fer2013new.csv")
+    records = list(source.records)
+    assert (source.classes, source.votes) == (EXPRESSIONS[:7], (*EXPRESSIONS, "unknown", "NF"))
+    assert not source.distributions
+    # The labels are FER2013's own, and no row is left out.
+    assert [record.expression for record in records] == ["anger", "happiness", "neutral"]
+    shares = [{name: share for name, share in zip(source.votes, record.votes) if share} for record in records]
+    assert shares == [{"surprise": 0.7, "fear": 0.1, "contempt": 0.2}, {"unknown": 0.1, "NF": 0.9}, {}]
 
 
 @pytest.mark.parametrize("rows", [1, 3])
-def test_ferplus_tables_must_match(tmp_path, rows):
+@pytest.mark.parametrize("dataset", ["ferplus", "fer2013"])
+def test_ferplus_tables_must_match(tmp_path, dataset, rows):
     trees.fer2013_csv(tmp_path / "fer2013.csv", [(0, "Training")] * 2)
     row = "Training,fer.png,9,0,0,0,0,0,0,0,0,0\n"
     trees.write(tmp_path, {"fer2013new.csv": f"Usage,Image name,{VOTES}\n" + row * rows})
+    votes = tmp_path / "fer2013new.csv" if dataset == "fer2013" else None
     with pytest.raises(InputError, match="row"):
-        list(open_source("ferplus", tmp_path).records)
+        list(open_source(dataset, tmp_path, votes).records)
+
+
+def test_votes_need_both_tables(tmp_path):
+    trees.class_folders(tmp_path, {"train/angry": 1, "test/fear": 1})
+    with pytest.raises(InputError, match=r"there is no .*new\.csv; expected FER\+'s"):
+        open_source("fer2013", tmp_path, tmp_path / "new.csv")
+    trees.write(tmp_path, {"new.csv": f"Usage,Image name,{VOTES}\n"})
+    with pytest.raises(InputError, match=r"holds no fer2013\.csv"):
+        open_source("fer2013", tmp_path, tmp_path / "new.csv")
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,9 @@ import dataclasses
 import hashlib
 import io
 import itertools
+import threading
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -21,7 +22,10 @@ import tensorflow as tf
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from tqdm import tqdm
 
+from keras_fer import images
+from keras_fer.crop import crop
 from keras_fer.errors import InputError
+from keras_fer.faces import FaceFinder
 from keras_fer.files import replacing
 from train.parallel import map_ahead
 from train.prepared import INFO_FILE, DatasetInfo, Split, encode_example, write_info
@@ -32,6 +36,8 @@ VAL_SHARE = 0.1
 UNREADABLE_LIMIT = 0.01
 """The share of unreadable pictures above which something must be wrong with the source as a whole."""
 PICTURES_PER_SHARD = 2048
+ALIGNED_SIZE = 224
+"""Side of the faces that are cut out, unless told (pixels)."""
 JPEG_QUALITY = 95
 
 
@@ -47,6 +53,10 @@ class Unreadable(Exception):
     """The picture cannot be decoded; the message says why."""
 
 
+class NoFace(Unreadable):
+    """The picture is sound and shows no face."""
+
+
 class Spool(NamedTuple):
     """One row for each good picture, in the source's order."""
 
@@ -60,7 +70,13 @@ class Spool(NamedTuple):
 
 
 def prepare(
-    source: Source, out: str | Path, *, seed: int = 0, drop_leaks: bool = False, size: int | None = None
+    source: Source,
+    out: str | Path,
+    *,
+    seed: int = 0,
+    drop_leaks: bool = False,
+    size: int | None = None,
+    align: bool = False,
 ) -> DatasetInfo:
     """Write the prepared folder `out`. Prepared data that was there is replaced at the very end, or not at all.
 
@@ -68,6 +84,8 @@ def prepare(
         seed: of the order of the records and of the choice of the validation tenth.
         drop_leaks: leave out of `train` what is in another split too, pixel by pixel.
         size: shrink pictures whose shorter side is longer than this (pixels).
+        align: find the largest face of each picture and cut it out as docs/crop.md says, to `size` pixels (or 224).
+            Pictures without a face are left out.
 
     Raises:
         InputError: `out` holds something else than prepared data, over 1 % of the pictures are unreadable, or there
@@ -80,9 +98,11 @@ def prepare(
     rng = np.random.default_rng(seed)
     with _disk_errors(out), replacing(out) as folder:
         folder.mkdir()
-        spool, unreadable = _fill_spool(source, folder / "spool", size)
+        spool, unreadable, faceless = _fill_spool(source, folder / "spool", size, align)
         leaks = _count_leaks(spool)
         rows, notes = _choose_splits(spool, drop_leaks, rng)
+        if align:
+            notes.append(f"faces cut out to {size or ALIGNED_SIZE} pixels; {len(faceless)} pictures show none")
         if not any(chosen.size for chosen in rows.values()):
             raise InputError(f"{source.name}: there is no picture in it")
         with (folder / "spool").open("rb") as file, _progress("writing", spool.labels.size) as bar:
@@ -101,38 +121,49 @@ def prepare(
             distributions=source.distributions,
             seed=seed,
             notes=[*source.notes, *notes],
-            unreadable=unreadable,
+            unreadable=[*unreadable, *faceless],
             leaks=leaks,
+            votes=source.votes,
         )
         write_info(info)
     return dataclasses.replace(info, path=out)
 
 
-def _fill_spool(source: Source, path: Path, size: int | None) -> tuple[Spool, list[dict[str, str]]]:
-    """Check every picture and append the record of each good one to the file `path`; and what could not be read."""
+def _fill_spool(
+    source: Source, path: Path, size: int | None, align: bool
+) -> tuple[Spool, list[dict[str, str]], list[dict[str, str]]]:
+    """Check every picture and append the record of each good one to the file `path`.
+
+    Returns:
+        The spool, what could not be read, and what shows no face.
+    """
     columns = Spool(array("B"), array("B"), array("Q"), array("Q"), array("Q"))
-    unreadable = []
+    unreadable, faceless = [], []
+    cut = FaceCutter(size or ALIGNED_SIZE) if align else None
 
     def look(record: Record) -> Picture | Unreadable:
         try:
-            return check_picture(record, size)
+            return check_picture(record, size, cut)
         except Unreadable as error:
             return error
 
     with path.open("wb") as file, ThreadPoolExecutor() as pool:
         for record, picture in map_ahead(pool, look, _progress("reading", source.total, source.records)):
+            if isinstance(picture, NoFace):
+                faceless.append({"id": record.id, "reason": str(picture)})
+                continue
             if isinstance(picture, Unreadable):
                 unreadable.append({"id": record.id, "reason": str(picture)})
                 _check_share(unreadable, source.total)
                 continue
             label = source.classes.index(record.expression)
-            example = encode_example(picture.encoded, label, record.id, record.distribution)
+            example = encode_example(picture.encoded, label, record.id, record.distribution, record.votes)
             row = (SPLITS.index(record.split), label, picture.digest, file.tell(), len(example))
             for column, value in zip(columns, row):
                 column.append(value)
             file.write(example)
-    _check_share(unreadable, len(columns.labels) + len(unreadable))
-    return Spool(*(np.array(column) for column in columns)), unreadable
+    _check_share(unreadable, len(columns.labels) + len(unreadable) + len(faceless))
+    return Spool(*(np.array(column) for column in columns)), unreadable, faceless
 
 
 def _check_share(unreadable: list[dict[str, str]], total: int) -> None:
@@ -141,14 +172,44 @@ def _check_share(unreadable: list[dict[str, str]], total: int) -> None:
         raise InputError(f"{len(unreadable)} of {total} pictures are unreadable, more than 1 %; first {first}")
 
 
-def check_picture(record: Record, size: int | None = None) -> Picture:
+class FaceCutter:
+    """The largest face of an encoded picture, cut out as docs/crop.md says: `FaceCutter(size)(encoded) -> PNG`.
+
+    May be called in any thread: each has a detector of its own.
+    """
+
+    def __init__(self, size: int):
+        self._size = size
+        self._local = threading.local()
+        FaceFinder()  # fails here and now if the detector is not installed
+
+    def __call__(self, encoded: bytes) -> bytes:
+        """Raises `NoFace` where there is none."""
+        if not hasattr(self._local, "find"):
+            self._local.find = FaceFinder()
+        picture = images.decode_rgb(io.BytesIO(encoded))
+        faces = self._local.find(picture)
+        if not faces:
+            raise NoFace("no face was found")
+        largest = max(faces, key=lambda face: face.box[2] * face.box[3])
+        pixels = crop(picture, largest.left_eye, largest.right_eye, largest.box, size=self._size)
+        stream = io.BytesIO()
+        Image.fromarray(pixels).save(stream, "PNG")
+        return stream.getvalue()
+
+
+def check_picture(record: Record, size: int | None = None, cut: Callable[[bytes], bytes] | None = None) -> Picture:
     """Read a record's picture and make sure that the training pipeline can decode it.
 
     JPEG and PNG are kept byte for byte. Other formats, pictures that a camera left lying on their side (EXIF), and
     pictures with a shorter side over `size` pixels are encoded again.
 
+    Args:
+        cut: gives the picture to keep in place of all that (`FaceCutter`).
+
     Raises:
         Unreadable: there is no such file, or it holds no whole picture.
+        NoFace: by `cut`.
     """
     try:
         encoded = record.load()
@@ -157,7 +218,7 @@ def check_picture(record: Record, size: int | None = None) -> Picture:
     if not encoded:
         raise Unreadable("the file is empty")
     try:
-        encoded = _upright_and_small(encoded, size)
+        encoded = cut(encoded) if cut else _upright_and_small(encoded, size)
         pixels = tf.io.decode_image(encoded, channels=3, expand_animations=False).numpy()
     except UnidentifiedImageError as error:
         raise Unreadable("it is no picture of a known format") from error
@@ -165,8 +226,13 @@ def check_picture(record: Record, size: int | None = None) -> Picture:
         raise Unreadable(error.message.partition("}} ")[2].partition(" [Op")[0]) from error
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise Unreadable(str(error)) from error
-    digest = hashlib.blake2b(pixels.tobytes() + str(pixels.shape).encode(), digest_size=8).digest()
-    return Picture(encoded, int.from_bytes(digest, "little"))
+    return Picture(encoded, digest(pixels))
+
+
+def digest(pixels: np.ndarray) -> int:
+    """A 64-bit hash of a picture's pixels."""
+    content = pixels.tobytes() + str(pixels.shape).encode()
+    return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "little")
 
 
 def _upright_and_small(encoded: bytes, size: int | None) -> bytes:

@@ -1,7 +1,9 @@
 """Turn a data set into the one folder format that training reads fast.
 
     python -m train.prepare fer2013 fer2013.csv --out data/fer2013
+    python -m train.prepare fer2013 fer2013.csv --votes fer2013new.csv --out data/fer2013
     python -m train.prepare folder my_faces --out data/mine --drop-leaks
+    python -m train.prepare folder my_photos --out data/mine --align --size 64
     python -m train.prepare drawn --out data/drawn --count 7000
 
 The pictures, their labels and their splits are kept as the data set has them. A set without a validation split gets
@@ -30,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parse(argv)
     tf.config.set_visible_devices([], "GPU")  # pictures are decoded on the CPU
     source = open_data(args)
-    info = prepare(source, args.out, seed=args.seed, drop_leaks=args.drop_leaks, size=args.size)
+    info = prepare(source, args.out, seed=args.seed, drop_leaks=args.drop_leaks, size=args.size, align=args.align)
     print(report(info))
 
 
@@ -45,8 +47,14 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--out", required=True, metavar="DIR", type=Path, help="the folder to write")
     add("--seed", type=int, default=0, help="of the records' order, the validation tenth and the drawing (default: 0)")
     add("--drop-leaks", action="store_true", help="leave out of train what is in another split too, pixel by pixel")
-    add("--size", type=int, help="shrink pictures whose shorter side is longer; of drawn, the side (default: 96)")
+    add("--align", action="store_true", help="cut out the largest face of each picture, as docs/crop.md says")
+    add(
+        "--size",
+        type=int,
+        help="shrink larger pictures to this shorter side; side of drawn (96) or aligned faces (224)",
+    )
     add("--count", type=int, help="drawn: how many pictures (default: 7000)")
+    add("--votes", metavar="CSV", type=Path, help="fer2013: FER+'s fer2013new.csv, whose votes stand beside the labels")
     add("--hard", action="store_true", help="drawn: weak expressions, poses, occlusion, noise")
     return parser.parse_args(argv)
 
@@ -58,6 +66,8 @@ def open_data(args: argparse.Namespace) -> Source:
         raise InputError(f"drawn takes no SOURCE, but got {args.source}")
     if not drawn and (args.count is not None or args.hard):
         raise InputError(f"--count and --hard are for drawn, not for {args.dataset}")
+    if args.votes and args.dataset != "fer2013":
+        raise InputError(f"--votes is for fer2013, not for {args.dataset}")
     for option in ("size", "count"):
         value = getattr(args, option)
         if value is not None and value < 1:
@@ -66,7 +76,7 @@ def open_data(args: argparse.Namespace) -> Source:
         return drawn_faces(args.count or 7000, seed=args.seed, size=args.size or 96, hard=args.hard)
     if args.source is None:
         raise InputError(f"{args.dataset} needs a SOURCE: the file or folder of the data set")
-    return open_source(args.dataset, args.source)
+    return open_source(args.dataset, args.source, args.votes)
 
 
 def report(info: DatasetInfo) -> str:

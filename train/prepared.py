@@ -4,7 +4,8 @@
     DIR/train-00000-of-00014.tfrecord    encoded pictures, already in random order
 
 Each record is a tf.train.Example: `image` (PNG or JPEG), `label` (index into the classes), `id` (where the picture came
-from) and, for sets that publish their taggers' votes, `distribution` (their share for each class).
+from) and, for sets that publish their taggers' votes, `distribution` (their share for each class), or `votes` (their
+share for all that could be voted for) where the label is another opinion.
 """
 
 import dataclasses
@@ -50,6 +51,8 @@ class DatasetInfo:
     """`id` and `reason` of each picture that was left out because it cannot be decoded."""
     leaks: dict[str, int]
     """"train/test": how many pictures of test are in train too, pixel by pixel; before any were dropped."""
+    votes: tuple[str, ...] = ()
+    """What taggers could vote for, where the records carry votes beside their labels."""
 
     def require(self, split: str) -> Split:
         """The split of that name or alias.
@@ -61,6 +64,16 @@ class DatasetInfo:
         if name not in self.splits:
             raise InputError(f"{self.path} has no split {split!r}; it has {', '.join([*self.splits, *self.aliases])}")
         return self.splits[name]
+
+    def require_votes(self) -> tuple[str, ...]:
+        """What taggers could vote for.
+
+        Raises:
+            InputError: the records carry no votes beside their labels.
+        """
+        if not self.votes:
+            raise InputError(f"{self.path} ({self.name}) has no votes beside its labels: see train.prepare --votes")
+        return self.votes
 
 
 def read_info(path: str | Path) -> DatasetInfo:
@@ -75,7 +88,8 @@ def read_info(path: str | Path) -> DatasetInfo:
         if stored.pop("format") != FORMAT:
             raise ValueError
         splits = {name: Split(**split) for name, split in stored.pop("splits").items()}
-        info = DatasetInfo(path, classes=tuple(stored.pop("classes")), splits=splits, **stored)
+        names = {key: tuple(stored.pop(key, ())) for key in ("classes", "votes")}
+        info = DatasetInfo(path, splits=splits, **names, **stored)
     except (FileNotFoundError, NotADirectoryError):
         raise InputError(
             f"{path} is no prepared data set: it has no {INFO_FILE}; make one with train.prepare"
@@ -99,16 +113,28 @@ def write_info(info: DatasetInfo) -> None:
     (info.path / INFO_FILE).write_text(json.dumps(stored, indent=1) + "\n")
 
 
-def encode_example(image: bytes, label: int, id: str, distribution: tuple[float, ...] | None = None) -> bytes:
+def encode_example(
+    image: bytes,
+    label: int,
+    id: str,
+    distribution: tuple[float, ...] | None = None,
+    votes: tuple[float, ...] | None = None,
+) -> bytes:
     """One record, as it stands in a file."""
     features = {
         "image": tf.train.Feature(bytes_list=tf.train.BytesList(value=[image])),
         "label": tf.train.Feature(int64_list=tf.train.Int64List(value=[label])),
         "id": tf.train.Feature(bytes_list=tf.train.BytesList(value=[id.encode()])),
     }
-    if distribution is not None:
-        features["distribution"] = tf.train.Feature(float_list=tf.train.FloatList(value=distribution))
+    for name, shares in (("distribution", distribution), ("votes", votes)):
+        if shares is not None:
+            features[name] = tf.train.Feature(float_list=tf.train.FloatList(value=shares))
     return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString(deterministic=True)
+
+
+def decode_id(record: tf.Tensor) -> tf.Tensor:
+    """Where the picture of a record came from: a scalar string."""
+    return tf.io.parse_single_example(record, {"id": tf.io.FixedLenFeature((), tf.string)})["id"]
 
 
 def decode_example(record: tf.Tensor, num_classes: int, labels: str) -> tuple[tf.Tensor, tf.Tensor]:
@@ -124,3 +150,8 @@ def decode_example(record: tf.Tensor, num_classes: int, labels: str) -> tuple[tf
         return parsed["image"], parsed["distribution"]
     parsed = tf.io.parse_single_example(record, {"image": image, "label": tf.io.FixedLenFeature((), tf.int64)})
     return parsed["image"], tf.one_hot(parsed["label"], num_classes)
+
+
+def decode_votes(record: tf.Tensor, count: int) -> tf.Tensor:
+    """The votes of a record of a set that has them: the share of each of `count` choices, float32 (count,)."""
+    return tf.io.parse_single_example(record, {"votes": tf.io.FixedLenFeature((count,), tf.float32)})["votes"]

@@ -29,8 +29,11 @@ READERS: dict[str, Callable[[Path], Source]] = {
 __all__ = ["READERS", "Record", "Source", "drawn_faces", "open_source"]
 
 
-def open_source(dataset: str, path: str | Path) -> Source:
+def open_source(dataset: str, path: str | Path, votes: str | Path | None = None) -> Source:
     """The records of the data set `dataset` that lies at `path`.
+
+    Args:
+        votes: for fer2013, the file of FER+'s votes, which are then read beside the labels.
 
     Raises:
         InputError: there is nothing at `path`, or not in a layout that the data set is known to come in.
@@ -38,4 +41,8 @@ def open_source(dataset: str, path: str | Path) -> Source:
     path = Path(path)
     if not path.exists():
         raise InputError(f"there is no {path}; expected the {dataset} data set there")
+    if votes is not None:
+        if not Path(votes).is_file():
+            raise InputError(f"there is no {votes}; expected FER+'s fer2013new.csv there")
+        return read_fer2013(path, Path(votes))
     return READERS[dataset](path)

@@ -21,22 +21,43 @@ from train.sources.tables import rows
 SIDE = 48
 SPLITS = {"Training": "train", "PublicTest": "public", "PrivateTest": "private"}
 NOT_A_FACE = "NF"
+CHOICES = (*DATASET_LABELS["ferplus"], "unknown", NOT_A_FACE)
+"""What FER+'s taggers could vote for."""
 
 
-def read_fer2013(path: Path) -> Source:
+def read_fer2013(path: Path, votes_table: Path | None = None) -> Source:
     """FER2013 from `fer2013.csv` (or the folder that holds it), or from Kaggle's train/ and test/ class folders.
 
     Kaggle's `test` folder holds PublicTest and PrivateTest together, so there the split is called `test`.
+
+    Args:
+        votes_table: FER+'s `fer2013new.csv`: its votes stand beside FER2013's own labels, which stay the labels.
     """
     labels = DATASET_LABELS["fer2013"]
     if path.is_dir() and not (path / "fer2013.csv").exists():
+        if votes_table:
+            raise InputError(f"{path} holds no fer2013.csv; {votes_table} belongs to that file, row for row")
         return class_folders("fer2013", path, labels)
     table = path / "fer2013.csv" if path.is_dir() else path
+    classes, size = in_canonical_order(labels.values()), _size(table)
+    if votes_table:
+        records = _voted_records(table, votes_table)
+        return Source(
+            "fer2013", classes, records, votes=CHOICES, notes=("with FER+'s votes beside the labels",), **size
+        )
     records = (
         Record(f"row {row}", split, expression, functools.partial(_png, pixels))
         for row, split, expression, pixels in _rows(table)
     )
-    return Source("fer2013", in_canonical_order(labels.values()), records, **_size(table))
+    return Source("fer2013", classes, records, **size)
+
+
+def _voted_records(table: Path, votes_table: Path) -> Iterator[Record]:
+    for id, split, expression, pixels, counts in _rows_with_votes(table, votes_table):
+        # A row has ten votes, but for a few whose votes got lost: those say nothing.
+        total = sum(counts.values()) or 1
+        votes = tuple(counts[choice] / total for choice in CHOICES)
+        yield Record(id, split, expression, functools.partial(_png, pixels), votes=votes)
 
 
 def read_ferplus(path: Path) -> Source:
@@ -61,18 +82,12 @@ def read_ferplus(path: Path) -> Source:
 
 
 def _ferplus_records(table: Path, votes_table: Path, classes: tuple[str, ...]) -> Iterator[Record]:
-    votes = _votes(votes_table)
-    for row, split, _, pixels in _rows(table):
-        votes_split, counts = next(votes, (None, None))
-        if votes_split != split:
-            raise InputError(f"{votes_table} does not match {table} row for row: they part at row {row}")
+    for id, split, _, pixels, counts in _rows_with_votes(table, votes_table):
         expressions = np.array([counts[name] for name in classes], dtype=np.float64)
         if not expressions.any() or counts[NOT_A_FACE] > expressions.max():
             continue
         distribution = tuple(expressions / expressions.sum())
-        yield Record(f"row {row}", split, classes[expressions.argmax()], functools.partial(_png, pixels), distribution)
-    if next(votes, None) is not None:
-        raise InputError(f"{votes_table} has more rows than {table}; they belong together row for row")
+        yield Record(id, split, classes[expressions.argmax()], functools.partial(_png, pixels), distribution)
 
 
 def _rows(table: Path) -> Iterator[tuple[int, str, str, str]]:
@@ -89,13 +104,24 @@ def _rows(table: Path) -> Iterator[tuple[int, str, str, str]]:
         yield row, SPLITS[usage], DATASET_LABELS["fer2013"][int(label)], pixels
 
 
-def _votes(table: Path) -> Iterator[tuple[str, dict[str, int]]]:
-    """(split, votes by expression and NOT_A_FACE) of each row of fer2013new.csv."""
-    names = DATASET_LABELS["ferplus"] | {NOT_A_FACE: NOT_A_FACE}
-    for row, cells in _cells(table, ("Usage", *names)):
-        if cells["Usage"] not in SPLITS or not all(cells[column].isdigit() for column in names):
+def _rows_with_votes(table: Path, votes_table: Path) -> Iterator[tuple[str, str, str, str, dict[str, int]]]:
+    """(id, split, expression, pixels as text, votes by choice) of each row of both tables; the id has FER+'s name."""
+    votes = _votes(votes_table)
+    for row, split, expression, pixels in _rows(table):
+        votes_split, name, counts = next(votes, (None, None, None))
+        if votes_split != split:
+            raise InputError(f"{votes_table} does not match {table} row for row: they part at row {row}")
+        yield f"row {row} {name}".rstrip(), split, expression, pixels, counts
+    if next(votes, None) is not None:
+        raise InputError(f"{votes_table} has more rows than {table}; they belong together row for row")
+
+
+def _votes(table: Path) -> Iterator[tuple[str, str, dict[str, int]]]:
+    """(split, name of the picture, votes by choice) of each row of fer2013new.csv."""
+    for row, cells in _cells(table, ("Usage", *CHOICES)):
+        if cells["Usage"] not in SPLITS or not all(cells[choice].isdigit() for choice in CHOICES):
             raise InputError(f"{table}: row {row} is no row of votes: is the file cut off?")
-        yield SPLITS[cells["Usage"]], {name: int(cells[column]) for column, name in names.items()}
+        yield SPLITS[cells["Usage"]], cells.get("Image name", ""), {choice: int(cells[choice]) for choice in CHOICES}
 
 
 def _cells(table: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, dict[str, str]]]:

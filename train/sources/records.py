@@ -19,6 +19,8 @@ class Record(NamedTuple):
     """The encoded picture; may be called in any thread. An OSError or ValueError means that it is unreadable."""
     distribution: tuple[float, ...] | None = None
     """The share of each of the source's classes in the taggers' votes, for sets that publish them; sums to 1."""
+    votes: tuple[float, ...] | None = None
+    """The share of each of the source's `votes` among all votes: a second opinion beside the label; sums to 1."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,8 @@ class Source:
     """How many records to expect at most: for progress."""
     distributions: bool = False
     """Whether the records carry label distributions."""
+    votes: tuple[str, ...] = ()
+    """What taggers could vote for, where the records carry votes beside their labels."""
     aliases: Mapping[str, str] = field(default_factory=dict)
     """Other names of splits: {"test": "private"}."""
     notes: tuple[str, ...] = ()

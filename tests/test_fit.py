@@ -94,7 +94,7 @@ def test_killed_run_ends_as_one_that_was_not(data, tmp_path, schedule):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     fit.main(arguments(data, whole, "--epochs", "8", **settings))
 
-    command = [sys.executable, ROOT / "tests/tiny.py", *arguments(data, killed, "--epochs", "8", **settings)]
+    command = [sys.executable, ROOT / "tests/tiny.py", "fit", *arguments(data, killed, "--epochs", "8", **settings)]
     process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE)
     for line in process.stdout:
         if b"epoch   3/8" in line:
@@ -143,7 +143,12 @@ def test_same_losses_compiled_and_in_mixed_precision(data, tmp_path):
 
 def test_jax_trains_on_the_same_pipeline(data, tmp_path):
     settings = {"model_options.dropout": 0, "learning_rate": 1e-3, "class_weights": "balanced"}
-    command = [sys.executable, ROOT / "tests/tiny.py", *arguments(data, tmp_path / "jax", "--epochs", "2", **settings)]
+    command = [
+        sys.executable,
+        ROOT / "tests/tiny.py",
+        "fit",
+        *arguments(data, tmp_path / "jax", "--epochs", "2", **settings),
+    ]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "KERAS_BACKEND": "jax"}
     output = subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
     assert "jax on CPU" in output

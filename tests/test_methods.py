@@ -1,6 +1,7 @@
 """The papers' training methods in `train.fit`: more outputs, label distributions from a teacher, balanced sampling."""
 
 import csv
+import dataclasses
 import json
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from train.label_distribution import LabelDistributionLoss, load_generator
 from train.method import TrainingModel
 from train.prepared import DatasetInfo, Split, encode_example, write_info
 from train.recipes import Recipe
+from train.votes import VotesModel
 
 
 @pytest.fixture(autouse=True)
@@ -99,6 +101,68 @@ def test_methods_need_tensorflow(data, tmp_path, monkeypatch):
         train(data, tmp_path / "run", "--set", "sam_rho=0.05", "--epochs", "1")
 
 
+# --- Votes beside the labels ---
+
+
+@pytest.fixture(scope="module")
+def voted(tmp_path_factory) -> Path:
+    """Colours with votes of their own: the tagger sees the colour, and a fourth choice half of the time."""
+    folder = tmp_path_factory.mktemp("voted") / "colours"
+    info = tiny.write_data(folder, train=64, val=16)
+    for split in info.splits.values():
+        ((file, _),) = split.files.items()
+        records = []
+        for record in tf.data.TFRecordDataset(str(folder / file)).as_numpy_iterator():
+            example = tf.train.Example.FromString(record).features.feature
+            label = example["label"].int64_list.value[0]
+            shares = (*(0.5 * float(i == label) for i in range(3)), 0.5)
+            image, id = example["image"].bytes_list.value[0], example["id"].bytes_list.value[0].decode()
+            records.append(encode_example(image, label, id, votes=shares))
+        with tf.io.TFRecordWriter(str(folder / file)) as writer:
+            for record in records:
+                writer.write(record)
+    write_info(dataclasses.replace(info, votes=(*tiny.CLASSES, "unknown")))
+    return folder
+
+
+def test_votes_loss_is_added_in_training_alone():
+    model = VotesModel(registry.create_model("tiny", 3, 32, dropout=0), choices=4, weight=0.5)
+    cross_entropy = keras.losses.CategoricalCrossentropy(from_logits=True)
+    smoothed = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=0.2)
+    model.compile(keras.optimizers.SGD(0.0), smoothed, metrics=["accuracy"])
+    x = np.random.default_rng(0).uniform(0, 255, (6, 32, 32, 3)).astype("float32")
+    y = np.eye(3, dtype="float32")[[0, 1, 2, 0, 1, 2]]
+    votes = np.random.default_rng(1).dirichlet(np.ones(4), 6).astype("float32")
+    outputs = model(x, training=False)
+    own, second = float(smoothed(y, outputs["logits"])), float(cross_entropy(votes, outputs["votes"]))
+    loss = float(model.compute_loss(x, {"labels": y, "votes": votes}, outputs))
+    assert loss == pytest.approx(own + 0.5 * second, rel=1e-5)
+    result = model.evaluate(x, y, verbose=0, return_dict=True)
+    assert result["loss"] == pytest.approx(own, rel=1e-5)
+    assert result["accuracy"] == pytest.approx((np.argmax(outputs["logits"], 1) == y.argmax(1)).mean())
+
+
+def test_a_run_with_votes_resumes_and_leaves_the_head_behind(voted, tmp_path):
+    weight = ["--set", "votes_weight=0.5"]
+    whole = train(voted, tmp_path / "whole", "--epochs", "2", *weight)
+    train(voted, tmp_path / "parts", "--epochs", "1", *weight)
+    fit.main(["--resume", str(tmp_path / "parts"), "--epochs", "2"])
+    for key in ("loss", "val_loss"):
+        assert [row[key] for row in log(tmp_path / "parts")] == pytest.approx([row[key] for row in whole], abs=1e-6)
+    # At best the votes' loss is their entropy, log 2.
+    assert whole[0]["loss"] > whole[0]["val_loss"] + 0.4 * np.log(2)
+    loaded = keras_fer.load(tmp_path / "parts")
+    assert loaded.output_shape == (None, 3)
+    assert "votes" not in [layer.name for layer in loaded.layers]
+
+
+def test_votes_that_are_not_there_or_do_not_fit(data, voted, tmp_path):
+    with pytest.raises(InputError, match="has no votes beside its labels"):
+        train(data, tmp_path / "none", "--set", "votes_weight=0.5")
+    with pytest.raises(InputError, match="votes_weight does not go with"):
+        train(voted, tmp_path / "sam", "--set", "votes_weight=0.5", "--set", "sam_rho=0.05")
+
+
 # --- Label distribution learning ---
 
 
@@ -164,13 +228,23 @@ def test_student_learns_from_a_run(data, tmp_path):
         ({"val_accuracy": 0.4}, r"validation accuracy of .* is 0\.400, less than teacher_floor=0.5"),
         ({}, r"validation accuracy of .* is 0\.\d+, less than teacher_floor=0.95"),
         ({"classes": keras_fer.EXPRESSIONS[:4], "val_accuracy": 1.0}, "knows the classes .* surprise; the labels of"),
-        ({"size": 64, "val_accuracy": 1.0}, "looks at 64 pixels; the recipe's input_size is 32"),
     ],
 )
 def test_generators_that_are_refused(settings, message, data, tmp_path):
     floor = 0.5 if "val_accuracy" in settings else 0.95  # an untrained one without a figure is measured
     with pytest.raises(InputError, match=message):
         load_generator(generator(tmp_path, **settings), read_info(data), "val", 32, floor)
+
+
+def test_taggers_votes_are_the_targets(tmp_path):
+    """Votes that all go to the next class are learned, and validation still asks for the labels."""
+    votes = np.roll(np.eye(3), 1, axis=1)
+    tiny.write_data(tmp_path / "data", votes=votes, train=64, val=16, test=16)
+    settings = {"labels": "distribution", "model_options.dropout": 0, "learning_rate": 0.02, "label_smoothing": 0}
+    words = [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
+    rows = train(tmp_path / "data", tmp_path / "run", "--epochs", "8", *words)
+    assert rows[-1]["accuracy"] > 0.8
+    assert rows[-1]["val_accuracy"] < 0.3
 
 
 # --- Balanced sampling ---
@@ -236,6 +310,7 @@ def test_published_recipes():
     assert (poster.optimizer, poster.learning_rate, poster.sam_rho, poster.batch_size) == ("adam", 3.5e-5, 0.05, 144)
     assert (poster.sampling, poster.augment.erasing, poster.weight_decay) == ("natural", 0.5, 0)
     assert (btn.sampling, btn.augment.erasing, btn.augment.erasing_scale) == ("balanced", 1.0, (0.02, 0.1))
-    assert set(keras_fer.list_models()) - {"tiny", "poster_v2_mobile"} <= set(recipes.list_recipes())
+    assert recipes.load("mit_fusion_affectnet8") == recipes.load("mit_fusion")
+    assert set(keras_fer.list_models()) - {"tiny"} <= set(recipes.list_recipes())
     with pytest.raises(InputError, match="adam has none"):
         Recipe(optimizer="adam", weight_decay=1e-4)

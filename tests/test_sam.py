@@ -54,6 +54,7 @@ def test_four_steps_equal_the_authors(shared, name, optimizer):
         learning_rate=float(golden[f"{name}.lr"]), schedule="step", decay_factor=0.98, decay_epochs=1, **optimizer
     )
     keras.config.set_floatx("float64")
+    keras.config.set_dtype_policy("float64")  # which outlives its floatx
     try:
         network, model = softmax_regression(x, golden["sam.W0"].T, golden["sam.b0"])
         compiled(model, make_optimizer(recipe, model, steps_per_epoch=2))
@@ -65,6 +66,7 @@ def test_four_steps_equal_the_authors(shared, name, optimizer):
             np.testing.assert_allclose(bias, golden[f"{name}.b{step}"], rtol=1e-5, atol=5e-6)
     finally:
         keras.config.set_floatx("float32")
+        keras.config.set_dtype_policy("float32")
 
 
 @pytest.mark.parametrize("clip_norm", [0.0, 0.1])

@@ -1,6 +1,6 @@
 """A model and a data set that train in a second, for the tests of the training commands.
 
-As a program it is `train.fit` with the model "tiny" in the registry: `python tests/tiny.py --model tiny ...`
+As a program it is a training command with the model "tiny" in the registry: `python tests/tiny.py fit --model tiny ...`
 """
 
 import sys
@@ -18,16 +18,20 @@ CLASSES = EXPRESSIONS[:3]
 SIZE = 32
 
 
-def tiny(x, num_classes, dropout=0.5):
+def tiny(x, num_classes, dropout=0.5, norm=1.0):
     """Two convolutions, with the layers that hold state of their own: batch normalisation and dropout."""
-    x = keras.layers.ReLU()(batch_norm(conv(x, 8, 3, 4, name="conv1"), name="bn1"))
+    x = conv(x, 8, 3, 4, use_bias=not norm, name="conv1")
+    x = keras.layers.ReLU()(batch_norm(x, name="bn1") if norm else x)
     x = keras.layers.ReLU()(conv(x, 8, 3, 2, use_bias=True, name="conv2"))
     x = keras.layers.Dropout(dropout)(keras.layers.GlobalAveragePooling2D()(x))
     return keras.layers.Dense(num_classes, name="fc")(x)
 
 
-def write_data(folder: Path, classes=CLASSES, seed: int = 0, **splits: int) -> DatasetInfo:
-    """A prepared set of noisy pictures whose colour tells the class, with the given number of pictures a split."""
+def write_data(folder: Path, classes=CLASSES, seed: int = 0, votes=None, **splits: int) -> DatasetInfo:
+    """A prepared set of noisy pictures whose colour tells the class, with the given number of pictures a split.
+
+    `votes` has the label distribution of each class, if there are any.
+    """
     rng = np.random.default_rng(seed)
     folder.mkdir()
     written = {}
@@ -41,10 +45,11 @@ def write_data(folder: Path, classes=CLASSES, seed: int = 0, **splits: int) -> D
                 picture = np.clip(rng.normal(colour, 80, (SIZE, SIZE, 3)), 0, 255).astype(np.uint8)
                 encoded = tf.io.encode_png(picture).numpy()
                 size += len(encoded)
-                writer.write(encode_example(encoded, int(label), f"{name}/{i}"))
+                distribution = None if votes is None else tuple(votes[label])
+                writer.write(encode_example(encoded, int(label), f"{name}/{i}", distribution))
         counts = {expression: int((labels == i).sum()) for i, expression in enumerate(classes)}
         written[name] = Split(n, counts, size, {file: n})
-    info = DatasetInfo(folder, "colours", tuple(classes), written, {}, False, seed, [], [], {})
+    info = DatasetInfo(folder, "colours", tuple(classes), written, {}, votes is not None, seed, [], [], {})
     write_info(info)
     return info
 
@@ -52,7 +57,8 @@ def write_data(folder: Path, classes=CLASSES, seed: int = 0, **splits: int) -> D
 if __name__ == "__main__":
     from keras_fer.command import run
     from keras_fer.registry import register_model
-    from train import fit
+    from train import distill, fit
 
     register_model(tiny)
-    run(lambda: fit.main(sys.argv[1:]))
+    command = {"fit": fit, "distill": distill}[sys.argv[1]]
+    run(lambda: command.main(sys.argv[2:]))

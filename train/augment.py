@@ -68,8 +68,7 @@ def augment_picture(image: tf.Tensor, seed: tf.Tensor, size: int, augment: Augme
     Returns:
         (size, size, 3) float32 in 0..255.
     """
-    draws = tf.random.stateless_uniform((9 + 2 * 4 * ATTEMPTS,), seed)
-    single, crop, patch = tf.split(draws, (9, 4 * ATTEMPTS, 4 * ATTEMPTS))
+    single, crop, patch = tf.split(_draws(seed), (9, 4 * ATTEMPTS, 4 * ATTEMPTS))
     flip, angle, zoom, right, down, brightness, contrast, saturation, erase = tf.unstack(single)
     flip, erase = flip < augment.flip, erase < augment.erasing
     if augment.crop_scale != (1.0, 1.0):
@@ -83,6 +82,15 @@ def augment_picture(image: tf.Tensor, seed: tf.Tensor, size: int, augment: Augme
     if augment.erasing:
         image = tf.cond(erase, lambda: _erase(image, tf.reshape(patch, (4, ATTEMPTS)), augment), lambda: image)
     return image
+
+
+def is_mirrored(seed: tf.Tensor, augment: Augment) -> tf.Tensor:
+    """Whether `augment_picture` turns the picture of that seed into its mirror image."""
+    return _draws(seed)[0] < augment.flip
+
+
+def _draws(seed):
+    return tf.random.stateless_uniform((9 + 2 * 4 * ATTEMPTS,), seed)
 
 
 def resize(image: tf.Tensor, size: int) -> tf.Tensor:

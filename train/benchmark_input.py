@@ -51,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser.parse_args(argv)
     info = read_info(args.data)
     models = args.model or [name for name in keras_fer.list_models() if args.recipe or name in recipes.list_recipes()]
-    print(f"{device.NAME}, {info.name}: pictures per second")
+    print(f"{device.name()}, {info.name}: pictures per second")
     print(f"{'model':<18}{'recipe':<22}{'size':>5}{'batch':>7}{'pipeline':>10}{'step':>8}{'ratio':>8}")
     for name in models:
         recipe_name = args.recipe or name

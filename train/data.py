@@ -6,17 +6,20 @@ whatever the number of threads.
 
 import dataclasses
 import functools
+from collections.abc import Callable
 
+import numpy as np
 import tensorflow as tf
 
 from keras_fer.errors import InputError
-from train.augment import Augment, augment_picture, resize
-from train.prepared import DatasetInfo, Split, decode_example, read_info
+from train.augment import Augment, augment_picture, is_mirrored, resize
+from train.prepared import DatasetInfo, Split, decode_example, decode_id, decode_votes, read_info
 
 __all__ = [
     "DatasetInfo",
     "class_weights",
     "evaluation_batches",
+    "picture_ids",
     "read_info",
     "steps_per_epoch",
     "training_batches",
@@ -41,6 +44,9 @@ def training_batches(
     limit: int | None = None,
     labels: str = "hard",
     sampling: str = "natural",
+    votes: bool = False,
+    shard: tuple[int, int] = (0, 1),
+    beside: Callable[[tf.Tensor, tf.Tensor], tf.Tensor] | None = None,
 ) -> tf.data.Dataset:
     """The shuffled and augmented batches of the epochs first_epoch .. epochs - 1, one after another.
 
@@ -50,16 +56,24 @@ def training_batches(
         limit: use only this many pictures of the split, the same in each epoch.
         labels: "hard", or "distribution" for the taggers' votes.
         sampling: "natural" shows each picture once; "balanced" draws them with replacement, all classes equally often.
+        votes: give the taggers' votes beside the labels.
+        shard: (i, n) takes the i-th of n equal parts of every batch, whose size n divides: side by side the parts are
+            the batches of (0, 1).
+        beside: `(id, whether it is the mirror image) -> tensor` of what is known of a picture; it stands beside the
+            pictures then, `((pictures, known), targets)`.
 
     Returns:
         A dataset of (pictures float32 (batch, input_size, input_size, 3) in 0..255, targets float32
-        (batch, classes), a distribution over `info.classes`).
+        (batch, classes), a distribution over `info.classes`). With `votes` the targets are a dict: "labels" as before,
+        and "votes" float32 (batch, choices), a distribution over `info.votes`.
 
     Raises:
         InputError: no such split, no votes in the data, or not enough pictures for a batch.
     """
     chosen = _first(info.require(split), limit)
     _check_labels(info, labels)
+    if votes:
+        info.require_votes()
     steps = steps_per_epoch(info, split, batch_size, limit)
     paths = tf.constant([str(info.path / file) for file in chosen.files])
     lengths = tf.constant(list(chosen.files.values()), tf.int64)
@@ -93,11 +107,23 @@ def training_batches(
 
     def example(number, record):
         encoded, target = decode_example(record, len(info.classes), labels)
-        return augment_picture(_decode(encoded), tf.stack([seed, number]), input_size, augment), target
+        if votes:
+            target = {"labels": target, "votes": decode_votes(record, len(info.votes))}
+        draw = tf.stack([seed, number])
+        picture = augment_picture(decode(encoded), draw, input_size, augment)
+        if beside is None:
+            return picture, target
+        return (picture, beside(decode_id(record), is_mirrored(draw, augment))), target
 
-    dataset = tf.data.Dataset.range(first_epoch, epochs).flat_map(records)
+    index, count = shard
+    part = batch_size // count
+
+    def is_ours(number, _):
+        return number % 2**32 % batch_size // part == index
+
+    dataset = tf.data.Dataset.range(first_epoch, epochs).flat_map(records).filter(is_ours)
     dataset = dataset.map(example, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    return dataset.batch(batch_size, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
+    return dataset.batch(part, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
 
 
 def evaluation_batches(
@@ -108,22 +134,36 @@ def evaluation_batches(
     input_size: int,
     limit: int | None = None,
     labels: str = "hard",
+    chosen: np.ndarray | None = None,
+    shard: tuple[int, int] = (0, 1),
 ) -> tf.data.Dataset:
     """The pictures of a split in the order of its files, only resized; the last batch may be smaller.
 
-    Args, result and errors are those of `training_batches`.
+    Args, result and errors are those of `training_batches`; `chosen` tells for each of the (first `limit`) records
+    whether to take it, all by default. With a `shard` (i, n), n divides the number of pictures too.
     """
-    chosen = _first(info.require(split), limit)
+    part = _first(info.require(split), limit)
     _check_labels(info, labels)
 
     def example(record):
         encoded, target = decode_example(record, len(info.classes), labels)
-        return resize(_decode(encoded), input_size), target
+        return resize(decode(encoded), input_size), target
 
+    dataset, n = tf.data.TFRecordDataset([str(info.path / file) for file in part.files]).take(part.n), part.n
+    if chosen is not None:
+        taken = tf.constant(chosen[:n])
+        dataset, n = dataset.enumerate().filter(lambda i, _: taken[i]).map(lambda _, record: record), sum(chosen[:n])
+    index, count = shard
+    dataset = dataset.shard(count, index).map(example, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    dataset = dataset.batch(batch_size // count).prefetch(tf.data.AUTOTUNE)
+    return dataset.apply(tf.data.experimental.assert_cardinality(-(-n // batch_size)))
+
+
+def picture_ids(info: DatasetInfo, split: str, limit: int | None = None) -> list[bytes]:
+    """Where the pictures of `evaluation_batches` came from, in the same order."""
+    chosen = _first(info.require(split), limit)
     dataset = tf.data.TFRecordDataset([str(info.path / file) for file in chosen.files]).take(chosen.n)
-    dataset = dataset.map(example, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    dataset = dataset.batch(batch_size).prefetch(tf.data.AUTOTUNE)
-    return dataset.apply(tf.data.experimental.assert_cardinality(-(-chosen.n // batch_size)))
+    return list(dataset.map(decode_id).as_numpy_iterator())
 
 
 def steps_per_epoch(info: DatasetInfo, split: str, batch_size: int, limit: int | None = None) -> int:
@@ -162,6 +202,6 @@ def _check_labels(info: DatasetInfo, labels: str) -> None:
         raise InputError(f"{info.path} ({info.name}) has no label distributions, only hard labels")
 
 
-def _decode(encoded: tf.Tensor) -> tf.Tensor:
-    """(height, width, 3) uint8 RGB; greys get three equal channels."""
+def decode(encoded: tf.Tensor) -> tf.Tensor:
+    """A picture as it is stored: (height, width, 3) uint8 RGB; greys get three equal channels."""
     return tf.io.decode_image(encoded, channels=3, expand_animations=False)

@@ -23,7 +23,9 @@ def has_gpu() -> bool:
     return bool(tf.config.get_visible_devices("GPU"))
 
 
-NAME = f"{BACKEND} on {'GPU' if has_gpu() else 'CPU'}"
+def name() -> str:
+    """Backend and kind of device, as a run reports it."""
+    return f"{BACKEND} on {'GPU' if has_gpu() else 'CPU'}"
 
 
 def jit_compile(choice: str = "auto") -> bool:
@@ -48,5 +50,5 @@ def describe() -> dict[str, str]:
         "tensorflow": tf.__version__,
         "numpy": np.__version__,
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
-        "device": NAME,
+        "device": name(),
     }

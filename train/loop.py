@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import sys
 from pathlib import Path
 
 import keras
@@ -9,28 +10,45 @@ import keras
 import keras_fer
 from keras_fer.errors import InputError
 from keras_fer.registry import training_method
-from train import device, evaluate, metrics, run
+from train import device, distribution, evaluate, metrics, run, teacher_cache
 from train.callbacks import Diverged, Progress, RunFolder, StopOnNaN
 from train.data import DatasetInfo, class_weights, evaluation_batches, steps_per_epoch, training_batches
+from train.distillation import Distillation
 from train.label_distribution import LabelDistributionLoss, load_generator
 from train.method import TrainingModel
 from train.optim import make_loss, make_optimizer
 from train.recipes import Recipe
 from train.run import Config
+from train.teacher import load_teacher
 from train.transfer import transfer
+from train.votes import VotesModel
+
+ALONE = distribution.Worker()
 
 
-def fit(config: Config, info: DatasetInfo, folder: Path, resume: bool = False) -> None:
+def fit(
+    config: Config, info: DatasetInfo, folder: Path, resume: bool = False, worker: distribution.Worker = ALONE
+) -> None:
     """Train as `config` says and keep `folder` (see `train.run`) up to date after every epoch.
 
     With `resume` the run goes on after its last whole epoch and ends as one that was never interrupted: the weights,
     the optimizer, the random generators and all counters are restored, and the pictures of an epoch depend on its
     number and the seed alone.
 
+    Args:
+        worker: which of several processes this one is, each of which trains on its part of every batch.
+
     Raises:
-        InputError: a model, recipe or split that is not there; the loss became NaN (`Diverged`).
+        InputError: a model, recipe or split that is not there; a batch that cannot be parted among the devices; the
+            loss became NaN (`Diverged`).
     """
     recipe = config.recipe
+    strategy = distribution.strategy(config.strategy)
+    replicas = distribution.replicas(strategy)
+    if recipe.batch_size % replicas:
+        raise InputError(f"batch_size is {recipe.batch_size}; expected a multiple of {replicas}, the number of devices")
+    if strategy and recipe.jit == "on":
+        raise InputError(f"jit is on, and XLA cannot compile a step of --strategy {config.strategy}: leave it on auto")
     info.require("train"), info.require(config.val)
     if config.val != "val" and "val" in info.splits:
         info = with_val_in_train(info)
@@ -38,18 +56,19 @@ def fit(config: Config, info: DatasetInfo, folder: Path, resume: bool = False) -
 
     keras.utils.set_random_seed(config.seed)
     published = make_model(config, info)
-    network = make_model(config, info, device.dtype_policy(recipe.mixed_precision))
-    if config.init and not (folder / run.STATE).exists():
-        print(f"init from {config.init}: {transfer(keras_fer.load(config.init), network, info.classes)}")
+    with distribution.scope(strategy):
+        network = make_model(config, info, device.dtype_policy(recipe.mixed_precision))
+        if config.init and not (folder / run.STATE).exists():
+            print(f"init from {config.init}: {transfer(keras_fer.load(config.init), network, info.classes)}")
 
-    model = _trained(network, config, info)
-    model.compile(
-        optimizer=make_optimizer(recipe, model, steps),
-        loss=LabelDistributionLoss() if config.teacher else make_loss(recipe),
-        metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
-        jit_compile=device.jit_compile(recipe.jit),
-    )
-    model.optimizer.build(model.trainable_variables)
+        model = _trained(network, config, info)
+        model.compile(
+            optimizer=make_optimizer(recipe, model, steps, replicas if strategy else 1),
+            loss=LabelDistributionLoss() if config.teacher else make_loss(recipe),
+            metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
+            jit_compile=device.jit_compile(recipe.jit) and not strategy,
+        )
+        model.optimizer.build(model.trainable_variables)
 
     progress = run.load_state(folder, model) if resume else None
     if progress and (progress["stopped"] or progress["epoch"] >= recipe.epochs):
@@ -65,9 +84,10 @@ def fit(config: Config, info: DatasetInfo, folder: Path, resume: bool = False) -
         run.create(folder, config, info)
     parameters = sum(math.prod(v.shape) for v in network.trainable_variables)
     counts = f"{info.splits['train'].n} train, {info.require(config.val).n} {config.val}"
+    where = device.name() + (f" x {replicas}" if replicas > 1 else "")
     print(
         f"{config.model} ({parameters / 1e6:.2f} M parameters), recipe {config.recipe_name}, "
-        f"on {info.name} ({counts}), {device.NAME}, into {folder}"
+        f"on {info.name} ({counts}), {where}, into {folder}"
     )
 
     average = keras.callbacks.SwapEMAWeights() if recipe.ema else None
@@ -81,17 +101,26 @@ def fit(config: Config, info: DatasetInfo, folder: Path, resume: bool = False) -
         RunFolder(folder, network, published, make_card(config, info), companions, average, progress),
     ]
     first_epoch = progress["epoch"] if progress else 0
-    data = {"batch_size": recipe.batch_size, "input_size": recipe.input_size, "limit": config.limit}
+    data = {"batch_size": recipe.batch_size, "input_size": recipe.input_size, "shard": worker}
+    validated = config.limit
+    if worker.count > 1:
+        n = min(info.require(config.val).n, config.limit or sys.maxsize)
+        validated = n - n % replicas
+        if n > validated:
+            print(f"validation takes {validated} of {n} pictures, as many on each of {replicas} devices")
     training = training_batches(
         info,
         "train",
         **data,
+        limit=config.limit,
         augment=recipe.augment,
         labels=recipe.labels,
         sampling=recipe.sampling,
+        votes=recipe.votes_weight > 0,
         seed=config.seed,
         first_epoch=first_epoch,
         epochs=recipe.epochs,
+        beside=teacher_cache.known_logits(model.distillation.teachers, config, info) if config.cache else None,
     )
     try:
         model.fit(
@@ -99,7 +128,7 @@ def fit(config: Config, info: DatasetInfo, folder: Path, resume: bool = False) -
             steps_per_epoch=steps,
             initial_epoch=first_epoch,
             epochs=recipe.epochs,
-            validation_data=evaluation_batches(info, config.val, **data),
+            validation_data=evaluation_batches(info, config.val, **data, limit=validated),
             class_weight=class_weights(info, "train") if recipe.class_weights == "balanced" else None,
             callbacks=[callback for callback in callbacks if callback],
             shuffle=False,
@@ -130,14 +159,27 @@ def make_model(config: Config, info: DatasetInfo, dtype_policy: str = "float32")
 def _trained(network: keras.Model, config: Config, info: DatasetInfo) -> keras.Model:
     """What is compiled: the network itself, or a model around it that trains the same weights by a paper's method."""
     recipe = config.recipe
-    if not (recipe.sam_rho or config.teacher or training_method(config.model)):
+    methods = recipe.sam_rho or config.teacher or config.distill or training_method(config.model)
+    if recipe.votes_weight:
+        if methods or config.strategy != "none" or recipe.class_weights != "none":
+            raise InputError("votes_weight does not go with btn, sam_rho, teachers, --strategy or class_weights")
+        return VotesModel(network, len(info.require_votes()), recipe.votes_weight)
+    if not methods and config.strategy == "none":
         return network
     if device.BACKEND != "tensorflow":
         raise InputError(f"btn, sam_rho and --teacher need TensorFlow: KERAS_BACKEND is {device.BACKEND}")
-    teacher = None
+    teacher = distillation = None
+    checks = (info, config.val, recipe.input_size, recipe.teacher_floor)
     if config.teacher:
-        teacher = load_generator(config.teacher, info, config.val, recipe.input_size, recipe.teacher_floor)
-    return TrainingModel(network, config.model, recipe.sam_rho, teacher)
+        teacher = load_generator(config.teacher, *checks)
+    if config.distill:
+        if config.cache:
+            teacher_cache.check(recipe)
+        maps = tuple(recipe.feature_maps.values()) if recipe.feature_weight else ()
+        first, *others = config.distill
+        teachers = [load_teacher(first, *checks, maps), *(load_teacher(weights, *checks) for weights in others)]
+        distillation = Distillation(teachers, recipe)
+    return TrainingModel(network, config.model, recipe.sam_rho, teacher, distillation)
 
 
 def make_card(config: Config, info: DatasetInfo) -> dict:
@@ -155,6 +197,7 @@ def make_card(config: Config, info: DatasetInfo) -> dict:
         "val_split": config.val,
         "seed": config.seed,
         "teacher": config.teacher,
+        "distill": list(config.distill),
     }
 
 

@@ -30,11 +30,16 @@ class SGDL2(keras.optimizers.SGD):
         return {**super().get_config(), "l2": self.l2}
 
 
-def make_optimizer(recipe: Recipe, model: keras.Model, steps_per_epoch: int) -> keras.optimizers.Optimizer:
-    """The recipe's optimizer with its schedule, EMA and clipping; decay acts on `model`'s kernels alone unless told."""
+def make_optimizer(
+    recipe: Recipe, model: keras.Model, steps_per_epoch: int, replicas: int = 1
+) -> keras.optimizers.Optimizer:
+    """The recipe's optimizer with its schedule, EMA and clipping; decay acts on `model`'s kernels alone unless told.
+
+    It is given as many gradients as there are `replicas` and adds them up, so each is clipped to its part.
+    """
     arguments = {
         "learning_rate": learning_rate(recipe, steps_per_epoch),
-        "global_clipnorm": recipe.clip_norm or None,
+        "global_clipnorm": recipe.clip_norm / replicas or None,
         "use_ema": recipe.ema > 0,
         "ema_momentum": recipe.ema,
     }

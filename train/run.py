@@ -25,6 +25,7 @@ import numpy as np
 
 from keras_fer.errors import InputError
 from keras_fer.files import replacing
+from keras_fer.saving import find
 from train import device, plots
 from train.data import DatasetInfo
 from train.recipes import Recipe
@@ -50,11 +51,42 @@ class Config:
     """Trained weights to start from."""
     teacher: str | None = None
     """Trained weights whose label distributions are the targets."""
+    strategy: str = "none"
+    """`mirrored` trains on all devices of the machine (`train.distribution`)."""
+    distill: tuple[str, ...] = ()
+    """Trained weights whose softened answers are learned beside the labels."""
+    cache: str | None = None
+    """Folder where their answers are kept."""
+
+    @property
+    def teachers(self) -> tuple[str, ...]:
+        """All trained weights that must stay as they are while the run lasts."""
+        return ((self.teacher,) if self.teacher else ()) + self.distill
 
 
 def fingerprint(info: DatasetInfo) -> str:
     """Tells one prepared data set from another: a hash of its dataset.json."""
     return hashlib.sha256((info.path / "dataset.json").read_bytes()).hexdigest()[:16]
+
+
+def weights_hash(weights: str) -> str:
+    """Tells one trained model from another: a hash of its .keras file.
+
+    Raises:
+        InputError: it is not there.
+    """
+    with find(weights).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+
+
+def require_new(folder: Path) -> None:
+    """Make sure that no run is lost.
+
+    Raises:
+        InputError: there is a run in `folder` already.
+    """
+    if (folder / CONFIG).exists():
+        raise InputError(f"{folder} already holds a run; go on with --resume {folder}, or choose another --out")
 
 
 def create(folder: Path, config: Config, info: DatasetInfo) -> None:
@@ -63,8 +95,7 @@ def create(folder: Path, config: Config, info: DatasetInfo) -> None:
     Raises:
         InputError: there is a run in `folder` already.
     """
-    if (folder / CONFIG).exists():
-        raise InputError(f"{folder} already holds a run; go on with --resume {folder}, or choose another --out")
+    require_new(folder)
     write_config(folder, config, info, earlier_sessions=[])
 
 
@@ -78,6 +109,7 @@ def write_config(folder: Path, config: Config, info: DatasetInfo, earlier_sessio
     record = {
         **dataclasses.asdict(config),
         "recipe": config.recipe.to_dict(),
+        "teachers": {weights: weights_hash(weights) for weights in config.teachers},
         "dataset": {"name": info.name, "classes": list(info.classes), "fingerprint": fingerprint(info)},
         "sessions": [*earlier_sessions, session],
     }
@@ -97,7 +129,8 @@ def read_config(folder: Path) -> tuple[Config, dict]:
     except json.JSONDecodeError as error:
         raise InputError(f"{folder / CONFIG} is damaged: {error}") from None
     fields = {field.name: record[field.name] for field in dataclasses.fields(Config) if field.name in record}
-    return Config(**{**fields, "recipe": Recipe.from_dict(record["recipe"])}), record
+    fields |= {"recipe": Recipe.from_dict(record["recipe"]), "distill": tuple(record.get("distill", ()))}
+    return Config(**fields), record
 
 
 def write_json(path: Path, content: dict) -> None:
@@ -123,7 +156,7 @@ def load_state(folder: Path, model: keras.Model) -> dict | None:
         InputError: the state is of another model or optimizer.
     """
     for leftover in folder.glob(".*"):
-        leftover.unlink()  # of a kill in the middle of a write
+        leftover.unlink(missing_ok=True)  # of a kill in the middle of a write
     if not (folder / STATE).exists():
         return None
     variables = _variables(model)

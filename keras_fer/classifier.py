@@ -12,11 +12,13 @@ from pathlib import Path
 import numpy as np
 
 from keras_fer import card as cards
+from keras_fer import shipped
 from keras_fer.crop import EYE_HEIGHT, MARGIN
 from keras_fer.errors import InputError
 from keras_fer.optional import need
 
 FORMATS = (".tflite", ".onnx", ".keras")
+"""From the lightest to run to the heaviest."""
 
 Run = Callable[[np.ndarray], np.ndarray]
 
@@ -30,7 +32,9 @@ class Classifier:
         classes: names of its outputs, in their order.
         input_size: side of the crops that it sees, pixels.
         margin, eye_height: how those are framed (`keras_fer.crop.face_window`).
-        run: uint8 crops (n, input_size, input_size, 3), RGB, to float32 probabilities (n, len(classes)).
+        run: crops (n, input_size, input_size, 3), RGB in 0..255, to float32 probabilities (n, len(classes)). They are
+            uint8, or float: what takes bytes only rounds them.
+        temperature: that is inside the probabilities (`train.calibrate`); 1 where the model was not calibrated.
     """
 
     name: str
@@ -39,24 +43,37 @@ class Classifier:
     margin: float
     eye_height: float
     run: Run
+    temperature: float = 1.0
 
 
 def open_classifier(path: str | os.PathLike) -> Classifier:
-    """Read a trained model from a `.keras`, `.tflite` or `.onnx` file, or from a run folder.
+    """Read a trained model from a `.keras`, `.tflite` or `.onnx` file, from a run folder, or what ships by its name.
 
     Raises:
         InputError: the file is missing, damaged or of another kind, its card is missing or does not fit, or the package
             that runs it is not installed.
     """
-    path = Path(path)
-    if path.suffix in FORMATS and not path.is_file():
-        raise InputError(f"{path} does not exist; expected a trained model")
+    path = shipped.resolve(path, FORMATS)
     openers = {".tflite": _open_tflite, ".onnx": _open_onnx, ".keras": _open_keras}
     if path.suffix not in openers and not path.is_dir():
         raise InputError(
             f"{path} is no trained model: expected a run folder, or a file that ends in {', '.join(FORMATS)}"
         )
-    card, (height, width), outputs, run = openers.get(path.suffix, _open_keras)(path)
+    return _classifier(path, *openers.get(path.suffix, _open_keras)(path))
+
+
+def as_classifier(model) -> Classifier:
+    """A Keras model, as `keras_fer.load` returns it: its softmax, calibrated where its card has a `temperature`.
+
+    Raises:
+        InputError: the card does not fit the model.
+    """
+    return _classifier(model.name, *_keras_parts(model))
+
+
+def _classifier(path: Path | str, card: dict, sides: tuple[int, int], outputs: int, run: Run) -> Classifier:
+    """The parts put together, if they fit each other."""
+    height, width = sides
     try:
         classes = tuple(str(name) for name in card["classes"])
         framing = {"margin": MARGIN, "eye_height": EYE_HEIGHT} | card.get("crop", {})
@@ -67,6 +84,7 @@ def open_classifier(path: str | os.PathLike) -> Classifier:
             margin=float(framing["margin"]),
             eye_height=float(framing["eye_height"]),
             run=run,
+            temperature=temperature(card),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(f"{path} has a broken card: {type(error).__name__} {error}") from error
@@ -79,16 +97,36 @@ def open_classifier(path: str | os.PathLike) -> Classifier:
     return classifier
 
 
+def temperature(card: dict) -> float:
+    """What the logits are divided by before the softmax, by the card of a trained model; 1 where it was not calibrated.
+
+    Raises:
+        ValueError: it is no positive number.
+    """
+    value = float(card.get("temperature", 1.0))
+    if not 0 < value < float("inf"):
+        raise ValueError(f"temperature {value}")
+    return value
+
+
+def softmax(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
+    """Float32 probabilities of logits (..., classes) that are softened by the temperature."""
+    logits = np.asarray(logits, np.float64) / temperature
+    odds = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return (odds / odds.sum(axis=-1, keepdims=True)).astype(np.float32)
+
+
 def _open_keras(path: Path) -> tuple[dict, tuple[int, int], int, Run]:
     from keras_fer.saving import load  # brings Keras' backend along: several seconds that the others do not need
 
-    model = load(path)
+    return _keras_parts(load(path))
+
+
+def _keras_parts(model) -> tuple[dict, tuple[int, int], int, Run]:
     model.jit_compile = False  # Keras would choose XLA, which compiles anew for each number of faces
 
     def run(crops: np.ndarray) -> np.ndarray:
-        logits = np.asarray(model.predict_on_batch(crops), np.float64)
-        odds = np.exp(logits - logits.max(axis=-1, keepdims=True))
-        return (odds / odds.sum(axis=-1, keepdims=True)).astype(np.float32)
+        return softmax(model.predict_on_batch(crops), temperature(model.card))
 
     return model.card, model.input_shape[1:3], model.output_shape[-1], run
 
@@ -102,12 +140,15 @@ def _open_tflite(path: Path) -> tuple[dict, tuple[int, int], int, Run]:
     except (ValueError, RuntimeError) as error:
         raise InputError(f"{path} cannot be read as a .tflite model: {str(error).splitlines()[0]}") from error
     image, probabilities = model.get_input_details()[0], model.get_output_details()[0]
-    if len(image["shape"]) != 4 or image["dtype"] is not np.uint8 or probabilities["dtype"] is not np.float32:
-        raise InputError(f"{path} is no model of this project: expected uint8 pictures in, float32 probabilities out")
+    dtypes = image["dtype"], probabilities["dtype"]
+    if len(image["shape"]) != 4 or dtypes not in ((np.uint8, np.float32), (np.float32, np.float32)):
+        raise InputError(
+            f"{path} is no model of this project: expected uint8 or float32 pictures in, float32 probabilities out"
+        )
 
     def run(crops: np.ndarray) -> np.ndarray:
         rows = []
-        for crop in crops:
+        for crop in _as_dtype(crops, image["dtype"]):
             model.set_tensor(image["index"], crop[None])
             model.invoke()
             rows.append(model.get_tensor(probabilities["index"])[0])
@@ -129,6 +170,10 @@ def _open_onnx(path: Path) -> tuple[dict, tuple[int, int], int, Run]:
     dtype = np.uint8 if image.type == "tensor(uint8)" else np.float32
 
     def run(crops: np.ndarray) -> np.ndarray:
-        return model.run([probabilities.name], {image.name: crops.astype(dtype)})[0]
+        return model.run([probabilities.name], {image.name: _as_dtype(crops, dtype)})[0]
 
     return card, tuple(image.shape[1:3]), probabilities.shape[-1], run
+
+
+def _as_dtype(crops: np.ndarray, dtype: type) -> np.ndarray:
+    return (np.rint(crops) if dtype is np.uint8 else crops).astype(dtype)

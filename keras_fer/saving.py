@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import keras
 
 import keras_fer.models  # noqa: F401  (Keras finds our layers by their registered names)
 from keras_fer import card as cards
+from keras_fer import shipped
 from keras_fer.errors import InputError
 from keras_fer.files import replacing
 
@@ -33,8 +35,24 @@ def save(model: keras.Model, path: str | os.PathLike, card: dict) -> None:
             archive.writestr(cards.MEMBER, json.dumps(card, indent=1))
 
 
+def update_card(path: str | os.PathLike, changes: dict) -> None:
+    """Set entries of the card inside a `.keras` file; the file is replaced as a whole, and the model in it stays.
+
+    Raises:
+        InputError: there is no such file, or it holds no card.
+    """
+    path = find(path)
+    card = {**cards.read(path), **changes}
+    with replacing(path) as temporary, zipfile.ZipFile(path) as old, zipfile.ZipFile(temporary, "w") as new:
+        for member in old.infolist():
+            if member.filename != cards.MEMBER:
+                with old.open(member) as source, new.open(member, "w", force_zip64=True) as target:
+                    shutil.copyfileobj(source, target)
+        new.writestr(cards.MEMBER, json.dumps(card, indent=1))
+
+
 def load(path: str | os.PathLike) -> keras.Model:
-    """Read a trained model from a run folder or a `.keras` file.
+    """Read a trained model from a run folder or a `.keras` file, or one that ships with the package by its name.
 
     Returns:
         The model, with two more attributes: `classes`, the names of its logits in order (tuple), and `card` (dict).
@@ -53,16 +71,14 @@ def load(path: str | os.PathLike) -> keras.Model:
 
 
 def find(path: str | os.PathLike) -> Path:
-    """The `.keras` file that `path` means: itself, or the best weights of a run folder.
+    """The `.keras` file that `path` means: itself, the best weights of a run folder, or the shipped file of that name.
 
     Raises:
         InputError: neither is there.
     """
-    path = Path(path)
+    path = shipped.resolve(path, (".keras",))
     if path.is_dir():
         if not (path / BEST).is_file():
             raise InputError(f"{path} is no run folder: it holds no {BEST}")
         return path / BEST
-    if not path.is_file():
-        raise InputError(f"{path} does not exist; expected a run folder or a .keras file")
     return path

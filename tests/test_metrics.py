@@ -54,6 +54,20 @@ def test_rules(n, seed):
     assert renamed["nll"] == pytest.approx(result["nll"])
 
 
+@given(st.floats(0.2, 5), st.integers(0, 2**32 - 1))
+def test_softening_is_dividing_the_logits(temperature, seed):
+    logits = np.random.default_rng(seed).normal(0, 4, (9, 5))
+    probabilities = softmax(logits, axis=1)
+    softened = metrics.soften(probabilities, temperature)
+    np.testing.assert_allclose(softened, softmax(logits / temperature, axis=1), rtol=1e-6, atol=1e-12)
+    np.testing.assert_allclose(metrics.soften(softened, 1 / temperature), probabilities, rtol=1e-6, atol=1e-12)
+    np.testing.assert_array_equal(softened.argmax(axis=1), probabilities.argmax(axis=1))
+
+
+def test_softening_of_certainty():
+    np.testing.assert_allclose(metrics.soften(np.array([[1.0, 0.0]]), 2), [[1, 0]], atol=1e-100)
+
+
 def test_table_and_pictures(tmp_path):
     result = metrics.report(one_hot_probabilities([0, 1, 2, 2]), np.array([0, 1, 2, 0]), CLASSES)
     assert "accuracy 75.00 %" in metrics.table(result)

@@ -38,9 +38,35 @@ def report(probabilities: np.ndarray, labels: np.ndarray, classes: Sequence[str]
         },
         "confusion": metrics.confusion_matrix(labels, predicted, labels=indices).tolist(),
         "ece": expected_calibration_error(probabilities, labels),
-        "nll": float(metrics.log_loss(labels, probabilities, labels=indices)),
+        "nll": negative_log_likelihood(probabilities, labels),
         "classes": list(classes),
     }
+
+
+def negative_log_likelihood(probabilities: np.ndarray, labels: np.ndarray) -> float:
+    """Of the labels, in nats a picture; a probability of 0 counts as the smallest number above it."""
+    return float(metrics.log_loss(labels, probabilities, labels=np.arange(probabilities.shape[1])))
+
+
+def soften(probabilities: np.ndarray, temperature: float) -> np.ndarray:
+    """What the softmax would have given if the logits had been divided by the temperature; 1 / temperature undoes it.
+
+    Args:
+        probabilities: `(n, classes)`; 0 counts as the smallest number above it.
+    """
+    logarithms = np.log(np.maximum(probabilities, np.finfo(np.float64).tiny)) / temperature
+    odds = np.exp(logarithms - logarithms.max(axis=1, keepdims=True))
+    return odds / odds.sum(axis=1, keepdims=True)
+
+
+def reliability(probabilities: np.ndarray, labels: np.ndarray, bins: int = CALIBRATION_BINS) -> np.ndarray:
+    """Count, summed confidence and summed correctness of each of the equal-width bins of confidence: (3, bins)."""
+    confidence = probabilities.max(axis=1)
+    correct = probabilities.argmax(axis=1) == labels
+    bin_of = np.minimum((confidence * bins).astype(int), bins - 1)
+    return np.stack(
+        [np.bincount(bin_of, weights=w, minlength=bins) for w in (np.ones(len(labels)), confidence, correct)]
+    )
 
 
 def expected_calibration_error(probabilities: np.ndarray, labels: np.ndarray, bins: int = CALIBRATION_BINS) -> float:
@@ -48,11 +74,8 @@ def expected_calibration_error(probabilities: np.ndarray, labels: np.ndarray, bi
 
     Guo et al., "On Calibration of Modern Neural Networks", ICML 2017, equation 3.
     """
-    confidence = probabilities.max(axis=1)
-    correct = probabilities.argmax(axis=1) == labels
-    bin_of = np.minimum((confidence * bins).astype(int), bins - 1)
-    gaps = np.bincount(bin_of, weights=correct - confidence, minlength=bins)
-    return float(np.abs(gaps).sum() / len(labels))
+    _, confidence, correct = reliability(probabilities, labels, bins)
+    return float(np.abs(correct - confidence).sum() / len(labels))
 
 
 def table(result: dict) -> str:

@@ -1,5 +1,6 @@
-"""Pictures of a run: learning curves and confusion matrix."""
+"""Pictures of a run: learning curves, confusion matrix, reliability diagram, features in the plane."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib
@@ -7,6 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from keras_fer.files import replacing
+from train import metrics
 
 TRAIN, VALIDATION, MUTED = "#8aa4c8", "#c8553d", "#666666"
 
@@ -57,7 +59,7 @@ def curves(history: list[dict], path: Path) -> None:
         for axes in (loss, accuracy, rate):
             axes.set_xlabel("epoch", color=MUTED)
             axes.xaxis.get_major_locator().set_params(integer=True)
-        _write(figure, path)
+        write(figure, path)
 
 
 def confusion(result: dict, path: Path) -> None:
@@ -85,9 +87,65 @@ def confusion(result: dict, path: Path) -> None:
         axes.set_xlabel("predicted", color=MUTED)
         axes.set_ylabel("truth", color=MUTED)
         axes.set_title(f"Accuracy {100 * result['accuracy']:.1f} % of {result['n']} pictures")
-        _write(figure, path)
+        write(figure, path)
 
 
-def _write(figure, path):
+def reliability(probabilities: np.ndarray, labels: np.ndarray, temperature: float, path: Path) -> None:
+    """Draw the reliability diagram (Guo et al. 2017, figure 1): accuracy against confidence, and how many are how sure.
+
+    Args:
+        probabilities: `(n, classes)`.
+        labels: `(n,)`, indices of the classes.
+        temperature: that is in the probabilities; unless it is 1, the model without it is drawn too.
+        path: where to write the PNG.
+    """
+    cases = [("calibrated" if temperature != 1 else "", probabilities, VALIDATION, 2)]
+    if temperature != 1:
+        cases.insert(0, ("before", metrics.soften(probabilities, 1 / temperature), TRAIN, 1.5))
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(4.6, 5.8), layout="constrained")
+        top, bottom = figure.subplots(2, 1, height_ratios=(4, 1), sharex=True)
+        top.plot([0, 100], [0, 100], color=MUTED, lw=1, ls=(0, (4, 3)))
+        for name, rows, color, width in cases:
+            count, confidence, correct = metrics.reliability(rows, labels)
+            filled = count > 0
+            x, y = 100 * confidence[filled] / count[filled], 100 * correct[filled] / count[filled]
+            error = metrics.expected_calibration_error(rows, labels)
+            label = f"{name}  ECE {100 * error:.1f} %".strip()
+            top.plot(x, y, "o-", color=color, lw=width, ms=4, label=label)
+            edges = np.linspace(0, 100, len(count) + 1)
+            bottom.stairs(100 * count / count.sum(), edges, color=color, lw=width)
+        top.set(xlim=(0, 100), ylim=(0, 100))
+        top.set_title("Accuracy, %")
+        top.set_title(f"{len(labels)} pictures", loc="right", color=MUTED, weight="normal", size="medium")
+        top.grid(color="#e6e6e6")
+        top.legend(loc="upper left")
+        bottom.set_title("Share of the pictures, %")
+        bottom.set_xlabel("confidence, %", color=MUTED)
+        write(figure, path)
+
+
+def features(points: np.ndarray, labels: np.ndarray, classes: Sequence[str], path: Path) -> None:
+    """Draw pictures as points of the colour of their class.
+
+    Args:
+        points: `(n, 2)`.
+        labels: `(n,)`, indices into `classes`.
+        path: where to write the PNG.
+    """
+    with matplotlib.rc_context({**STYLE, "axes.spines.left": False, "axes.spines.bottom": False}):
+        figure = Figure(figsize=(7.2, 5.6), layout="constrained")
+        axes = figure.subplots()
+        for i, name in enumerate(classes):
+            x, y = points[labels == i].T
+            axes.scatter(x, y, s=14, alpha=0.75, lw=0, label=f"{name}, {len(x)}")
+        axes.set(xticks=[], yticks=[])
+        axes.set_title(f"Last features of {len(labels)} pictures, t-SNE")
+        axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), markerscale=1.8)
+        write(figure, path)
+
+
+def write(figure: Figure, path: Path) -> None:
+    """Write a figure as PNG, whole or not at all."""
     with replacing(path) as temporary:
         figure.savefig(temporary, dpi=130)

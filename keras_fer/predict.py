@@ -1,4 +1,4 @@
-"""Find faces and recognise their expressions: `python -m keras_fer.predict IMAGE|FOLDER|VIDEO|camera --weights W`."""
+"""Find faces and recognise their expressions: `python -m keras_fer.predict IMAGE|FOLDER|VIDEO|camera`."""
 
 import argparse
 import collections
@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from keras_fer import images, video
+from keras_fer import images, shipped, video
 from keras_fer.command import run
 from keras_fer.draw import annotate, percent
 from keras_fer.errors import InputError
@@ -32,11 +32,14 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m keras_fer.predict",
         description="Find the faces in pictures or a video and recognise their expressions.",
-        epilog="example: python -m keras_fer.predict photo.jpg --weights runs/first --out answers",
+        epilog="example: python -m keras_fer.predict photo.jpg --out answers",
     )
     parser.add_argument("source", help="a picture, a folder of pictures, a video, camera, or camera:1 for a second one")
     parser.add_argument(
-        "--weights", metavar="W", help="a run folder, a .keras, .tflite or .onnx file, or the name of shipped weights"
+        "--weights",
+        metavar="W",
+        help="a run folder, a .keras, .tflite or .onnx file, or weights that ship with the package "
+        f"({', '.join(shipped.names()) or 'none in this version'}; default: the most accurate of these)",
     )
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help=f"write annotated pictures or the video there, and {PREDICTIONS}"

@@ -1,7 +1,7 @@
 """From a picture to the expressions of the faces in it.
 
 import keras_fer
-recognize = keras_fer.Recognizer("model.tflite")
+recognize = keras_fer.Recognizer()
 for face in recognize("photo.jpg").faces:
     print(face.expression, face.probabilities)
 """
@@ -9,17 +9,15 @@ for face in recognize("photo.jpg").faces:
 import os
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 
-from keras_fer.classifier import FORMATS, open_classifier
+from keras_fer import shipped
+from keras_fer.classifier import Classifier, open_classifier
 from keras_fer.crop import crop
 from keras_fer.errors import InputError
 from keras_fer.faces import Face, FaceFinder
 from keras_fer.images import read_rgb
-
-SHIPPED = Path(__file__).parent / "weights"
 
 
 @dataclass(frozen=True)
@@ -65,11 +63,12 @@ class Recognizer:
     """Recognises the expressions of all faces in a picture: `Recognizer(weights)(picture)`.
 
     Args:
-        weights: a run folder, a `.keras`, `.tflite` or `.onnx` file, or the name of weights that ship with the package.
+        weights: a run folder, a `.keras`, `.tflite` or `.onnx` file, the name of weights that ship with the package
+            (`keras_fer.shipped.names()`), or what `open_classifier` made of those; None for the best that ship.
         detector, levels: `model` and `levels` of `keras_fer.faces.FaceFinder`.
 
     Raises:
-        InputError: no weights are given or found, they cannot be used, or a package that they need is not installed.
+        InputError: no such weights are found, they cannot be used, or a package that they need is not installed.
 
     Attributes:
         classifier: the model (`keras_fer.classifier.Classifier`).
@@ -77,12 +76,13 @@ class Recognizer:
 
     def __init__(
         self,
-        weights: str | os.PathLike | None = None,
+        weights: Classifier | str | os.PathLike | None = None,
         *,
         detector: str | os.PathLike | None = None,
         levels: int = 3,
     ):
-        self.classifier = open_classifier(find_weights(weights))
+        weights = shipped.default() if weights is None else weights
+        self.classifier = weights if isinstance(weights, Classifier) else open_classifier(weights)
         self._find = FaceFinder(detector, levels)
 
     def __call__(self, picture: np.ndarray | str | os.PathLike) -> Recognition:
@@ -115,23 +115,3 @@ class Recognizer:
             model.classes,
             dict(zip(("detect", "crop", "classify"), (np.diff(times) * 1000).tolist())),
         )
-
-
-def find_weights(weights: str | os.PathLike | None) -> Path:
-    """The file or folder that is meant: `weights` itself, or weights of that name that ship with the package.
-
-    Raises:
-        InputError: nothing is given, or nothing of that name is there.
-    """
-    shipped = {path.stem: path for suffix in reversed(FORMATS) for path in sorted(SHIPPED.glob(f"*{suffix}"))}
-    names = ", ".join(sorted(shipped)) or "none in this version"
-    if weights is None:
-        raise InputError(
-            f"--weights is missing: a run folder, a file that ends in {', '.join(FORMATS)}, "
-            f"or weights that ship with keras_fer ({names})"
-        )
-    if Path(weights).exists():
-        return Path(weights)
-    if str(weights) not in shipped:
-        raise InputError(f"{weights} does not exist, and no weights of that name ship with keras_fer ({names})")
-    return shipped[str(weights)]

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from keras_fer import predict, recognizer, video
+from keras_fer import predict, video
 from keras_fer.classifier import open_classifier
 from keras_fer.crop import crop
 from keras_fer.draw import COLOURS, annotate
@@ -103,17 +103,6 @@ def test_refuses_arrays_that_are_no_pictures(recognize):
     for array in (np.zeros((9, 9)), np.zeros((9, 9, 3)), np.zeros((0, 9, 3), np.uint8), np.zeros((9, 9, 4), np.uint8)):
         with pytest.raises(InputError, match="expected a uint8 picture"):
             recognize(array)
-
-
-def test_names_the_weights_there_are(tmp_path, monkeypatch):
-    monkeypatch.setattr(recognizer, "SHIPPED", tmp_path)
-    with pytest.raises(InputError, match=r"--weights is missing.*none in this version"):
-        Recognizer()
-    for name in ("a-fer2013.keras", "a-fer2013.tflite", "b-fer2013.keras"):
-        (tmp_path / name).touch()
-    assert recognizer.find_weights("a-fer2013").name == "a-fer2013.tflite"  # the lightest to run
-    with pytest.raises(InputError, match=r"c-fer2013 does not exist.*\(a-fer2013, b-fer2013\)"):
-        recognizer.find_weights("c-fer2013")
 
 
 CARD = colour_models.CARD

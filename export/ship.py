@@ -1,0 +1,125 @@
+"""Put a trained run among the weights that ship: `python -m export.ship --weights RUN --data DIR`.
+
+It writes NAME.keras, the same model as int8 NAME.tflite, and NAME.json, their card with the SHA-256 of both and what
+they reach, float and int8, on a split that neither trained the model nor chose its epoch (`keras_fer.shipped`).
+"""
+
+import argparse
+import csv
+import json
+import shutil
+import tempfile
+from pathlib import Path
+
+import keras_fer
+from export import tflite
+from keras_fer import shipped
+from keras_fer.classifier import open_classifier
+from keras_fer.command import run
+from keras_fer.errors import InputError
+from keras_fer.files import replacing
+from keras_fer.saving import find
+from train import evaluate
+from train.data import DatasetInfo, read_info
+from train.run import LOG
+
+REPORTED = (
+    *("data", "split", "n", "accuracy", "mean_class_accuracy", "macro_f1", "ece", "ece_before", "nll", "temperature"),
+    *("per_class", "without_leaks"),
+)
+"""What of `train.evaluate`'s report goes into the card."""
+
+TERMS = {
+    "fer2013": "FER2013's pictures were gathered from the web for a research competition (Goodfellow et al., 2013); "
+    "no licence is granted for them, and what that means for weights trained on them is not settled. FER+'s votes, "
+    "where they were used, are under the MIT licence.",
+    "drawn": "Drawn by this project; free to use.",
+}
+"""What the training data's publishers allow, by the name of the set."""
+
+
+def ship(weights: str, info: DatasetInfo, split: str, name: str | None = None, folder: Path = shipped.FOLDER) -> dict:
+    """Export and measure a run or a `.keras` file, and write its files into `folder`; those of that name are replaced.
+
+    Args:
+        info: prepared data: `train` calibrates, `split` measures.
+        name: without it, the model's and the data's names.
+
+    Returns:
+        The card.
+
+    Raises:
+        InputError: the split chose the epoch or was trained on, no terms are known for the data, or the weights, the
+            data or the exported file are not what they should be.
+    """
+    model = keras_fer.load(weights)
+    trained = {"train", model.card.get("val_split", "val")}
+    if info.aliases.get(split, split) in {info.aliases.get(part, part) for part in trained}:
+        raise InputError(f"{split} of {info.name} trained {weights} or chose its epoch; report another --split")
+    if info.name not in TERMS:
+        raise InputError(f"no terms are known for {info.name}; known are those of {', '.join(TERMS)} (export.ship)")
+    name = name or f"{model.card['model']}-{info.name}"
+    with tempfile.TemporaryDirectory() as temporary:
+        files = {suffix: Path(temporary, name + suffix) for suffix in (".keras", ".tflite")}
+        shutil.copyfile(find(weights), files[".keras"])
+        card = tflite.export(model, "int8", files[".tflite"], info)
+        card |= {
+            "name": name,
+            "terms": TERMS[info.name],
+            "metrics": {
+                "float": _metrics(open_classifier(files[".keras"]), info, split),
+                "int8": _metrics(open_classifier(files[".tflite"]), info, split),
+            },
+            "bytes": {suffix: file.stat().st_size for suffix, file in files.items()},
+            "sha256": {suffix: shipped.sha256(file) for suffix, file in files.items()},
+            "training": card["training"] | _hours(Path(weights)),
+        }
+        for suffix, file in files.items():
+            with replacing(folder / (name + suffix)) as target:
+                shutil.copyfile(file, target)
+    with replacing(folder / f"{name}.json") as target:
+        target.write_text(json.dumps(card, indent=1) + "\n")
+    return card
+
+
+def _metrics(classifier, info, split):
+    result = evaluate.measure(classifier, info, split)
+    return {key: result[key] for key in REPORTED if key in result}
+
+
+def _hours(run_folder):
+    """How long the epochs of a run took, where its log is at hand."""
+    log = run_folder / LOG
+    if not log.is_file():
+        return {}
+    with log.open() as file:
+        rows = list(csv.DictReader(file))
+    return {"epochs_run": len(rows), "hours": round(sum(float(row["seconds"]) for row in rows) / 3600, 2)}
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Parse the command line, ship and print."""
+    parser = argparse.ArgumentParser(
+        prog="python -m export.ship",
+        description="Put a trained run among the weights that ship with keras_fer, measured, in float and in int8.",
+        epilog="example: python -m export.ship --weights runs/plain_cnn --data data/fer2013",
+    )
+    add = parser.add_argument
+    add("--weights", required=True, metavar="W", help="a run folder or a .keras file")
+    add("--data", required=True, type=Path, metavar="DIR", help="from train.prepare: to calibrate and to measure")
+    add("--split", default="test", help="where they are measured (default: %(default)s)")
+    add("--name", metavar="NAME", help="what they are called (default: model-data)")
+    add("--out", type=Path, default=shipped.FOLDER, metavar="DIR", help="(default: the package's own weights)")
+    args = parser.parse_args(argv)
+
+    card = ship(args.weights, read_info(args.data), args.split, args.name, args.out)
+    for kind, suffix in (("float", ".keras"), ("int8", ".tflite")):
+        result = card["metrics"][kind]
+        print(
+            f"{card['name']}{suffix}: {card['bytes'][suffix] / 1e6:.2f} MB, {100 * result['accuracy']:.2f} % on "
+            f"{result['n']} pictures of {result['data']} {result['split']}"
+        )
+
+
+if __name__ == "__main__":
+    run(main)

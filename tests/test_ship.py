@@ -1,0 +1,90 @@
+"""`export.ship`: what it writes is found by its name, measured, and never on pictures that made the weights."""
+
+import dataclasses
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tiny
+
+import keras_fer
+from export import ship
+from keras_fer import InputError, shipped
+from keras_fer.classifier import open_classifier
+from keras_fer.layers import Normalize
+from train import evaluate
+from train.prepared import read_info, write_info
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Path:
+    """Noisy colours under a name whose terms are known."""
+    folder = tmp_path_factory.mktemp("data") / "colours"
+    info = tiny.write_data(folder, train=60, val=9, public=30)
+    write_info(dataclasses.replace(info, name="drawn", aliases={"test": "public"}))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> Path:
+    """A run folder whose weights tell the colours apart, as far as the noise lets anyone."""
+    folder = tmp_path_factory.mktemp("run")
+    image = keras.Input((tiny.SIZE, tiny.SIZE, 3))
+    x = Normalize((0.45, 0.45, 0.45), (0.2, 0.2, 0.2), name="normalize")(image)
+    convolution = keras.layers.Conv2D(3, 1, name="conv")
+    x = keras.layers.GlobalAveragePooling2D()(keras.layers.ReLU()(convolution(x)))
+    head = keras.layers.Dense(3, name="fc")
+    model = keras.Model(image, head(x), name="tiny")
+    convolution.set_weights([np.eye(3)[None, None], np.full(3, 2.0)])
+    head.set_weights([10 * np.eye(3), np.zeros(3)])
+    card = {"model": "tiny", "classes": tiny.CLASSES, "input_size": tiny.SIZE, "val_split": "val", "data": "drawn"}
+    keras_fer.save(model, folder / "best.keras", card)
+    (folder / "log.csv").write_text("epoch,seconds\n1,1800\n2,1800\n")
+    return folder
+
+
+def test_ships_what_it_measured(data, run, tmp_path, monkeypatch):
+    """In a process of its own: conversion leaks memory."""
+    command = ("-m", "export.ship", "--weights", run, "--data", data, "--out", tmp_path, "--name", "tiny-drawn")
+    done = subprocess.run([sys.executable, *map(str, command)], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f"tiny-drawn.{s}" for s in ("json", "keras", "tflite")]
+    monkeypatch.setattr(shipped, "FOLDER", tmp_path)
+    card = shipped.card("tiny-drawn")
+    assert (card["training"]["epochs_run"], card["training"]["hours"]) == (2, 1.0)
+    assert card["quantization"]["calibration"]["split"] == "train"
+    assert all(card[key] for key in ("terms", "limits", "licence", "crop"))
+    info = read_info(data)
+    for kind, suffix in (("float", ".keras"), ("int8", ".tflite")):
+        path = shipped.resolve("tiny-drawn", (suffix,))
+        assert card["bytes"][suffix] == path.stat().st_size
+        measured = evaluate.measure(open_classifier(path), info, "public")
+        assert card["metrics"][kind]["accuracy"] == measured["accuracy"] > 0.9
+        assert (card["metrics"][kind]["n"], card["metrics"][kind]["split"]) == (30, "public")
+    assert keras_fer.load("tiny-drawn").classes == tiny.CLASSES
+    assert f"tiny-drawn.tflite: {card['bytes']['.tflite'] / 1e6:.2f} MB" in done.stdout
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_pictures_that_made_the_weights_do_not_measure_them(data, run, tmp_path, split):
+    with pytest.raises(InputError, match=rf"{split} of drawn trained .* or chose its epoch"):
+        ship.ship(str(run), read_info(data), split, folder=tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_terms_must_be_known(data, run, tmp_path):
+    info = dataclasses.replace(read_info(data), name="colours")
+    with pytest.raises(InputError, match="no terms are known for colours; known are those of fer2013"):
+        ship.ship(str(run), info, "public", folder=tmp_path)
+
+
+@pytest.mark.parametrize("name", shipped.names())
+def test_names_say_model_and_data(name):
+    card = json.loads((shipped.FOLDER / f"{name}.json").read_text())
+    assert name == f"{card['model']}-{card['training']['data']}"

@@ -3,11 +3,12 @@
 `deployable` returns an equal model (to rounding); the models themselves stay as the papers draw them. What each rewrite
 saves is measured by `export.phone_cost`:
 
-- batch norms go into the convolution before them, the factor of attention into the queries;
+- batch norms go into the convolution before them, the factor of attention into the queries or keys;
 - a layer norm's gamma and beta go into the layers behind it. What feeds only layer norms can be shifted by any number
   that is the same for all channels, so the layers that write it are given weights whose mean over the output channels
   is 0: such a norm needs no mean, and one pass less over the map;
 - a first convolution of stride 4 reads four pixels as twelve channels, and normalisation takes whole rows;
+- a max pooling of single pixels, which XNNPACK lacks, is a depthwise convolution;
 - channel shuffles are done once, to the weights. Channels stay where they were computed, and every layer knows their
   order.
 """
@@ -19,13 +20,10 @@ from keras import layers
 from export.layers import Affine, Centre, Normalize, PadRows, Scale
 from export.shuffle import without_shuffles
 from export.wiring import Wiring, like, rebuild, with_weights
-from keras_fer.layers import MatMul, WindowMerge, WindowPartition
+from keras_fer.layers import ChannelSplit, MatMul, WindowMerge, WindowPartition
 from keras_fer.layers import Normalize as ModelNormalize
 
 LINEAR = (layers.Conv2D, layers.Dense, layers.DepthwiseConv2D)
-MOVERS = (layers.Permute, layers.Reshape, WindowMerge, WindowPartition)
-"""Layers that only move numbers."""
-
 GROUP = 4
 """Pixels that a first convolution takes at once: twelve channels fill three words of int8, three waste a fourth."""
 
@@ -37,7 +35,7 @@ def deployable(model: keras.Model) -> keras.Model:
     _fold_attention_scales(wiring)
     plain = _fold_affines(wiring)
     model = _replace_norms(model, plain, *_centre_streams(wiring))
-    return without_shuffles(_narrow_pads(_widen_picture(model)))
+    return without_shuffles(_skip_by_convolution(_narrow_pads(_widen_picture(model))))
 
 
 # --- Batch norms ---
@@ -95,14 +93,38 @@ def _times_outputs(layer, kernel, factor):
 
 
 def _fold_attention_scales(wiring):
-    """Scale the queries' weights instead of all the scores."""
+    """Scale the weights of the queries, or of the keys where the queries have none, instead of all the scores."""
     for product in wiring.of_type(MatMul):
-        query = wiring.sources[product][0]
-        while isinstance(query, MOVERS) and wiring.only_user(query):
-            query = wiring.sources[query][0]
-        if isinstance(query, layers.Dense) and wiring.only_user(query):
-            query.set_weights([product.scale * weight for weight in query.get_weights()])
+        writers = (_writer(wiring, product, operand) for operand in range(2))
+        if product.scale != 1 and (found := next(filter(None, writers), None)):
+            layer, channels = found
+            kernel, bias = layer.get_weights()
+            factor = np.ones_like(bias)
+            factor[channels] = product.scale
+            layer.set_weights([kernel * factor, bias * factor])
             product.scale = 1.0
+
+
+def _writer(wiring, reader, place):
+    """The dense layer or convolution, and the slice of its channels, that the input `place` of `reader` is moved from.
+
+    None if there is none, or if anything else reads it.
+    """
+    source, output = wiring.sources[reader][place], wiring.outputs[reader][place]
+    users = set(wiring.users[source]) - {None}
+    read = [o for user in users for s, o in zip(wiring.sources[user], wiring.outputs[user]) if s is source]
+    if read.count(output) > 1 or None in wiring.users[source]:
+        return None
+    match source:
+        case layers.Permute() | layers.Reshape() | WindowMerge() | WindowPartition():
+            return _writer(wiring, source, 0)
+        case ChannelSplit() if found := _writer(wiring, source, 0):
+            layer, _ = found
+            width = layer.bias.shape[0] // source.parts
+            return (layer, slice(output * width, (output + 1) * width)) if wiring.sources[source][0] is layer else None
+        case layers.Dense() | layers.Conv2D():
+            return source, slice(None)
+    return None
 
 
 # --- Layer norms ---
@@ -246,3 +268,16 @@ def _needed(length, padding, window, stride):
     before, behind = padding
     places = (before + length + behind - window) // stride + 1
     return before, max(0, (places - 1) * stride + window - before - length)
+
+
+def _skip_by_convolution(model):
+    """Leave pixels out by depthwise convolutions of one pixel."""
+
+    def call(layer, *tensors):
+        if not isinstance(layer, layers.MaxPooling2D) or layer.pool_size != (1, 1) or layer.strides == (1, 1):
+            return layer(*tensors)
+        channels = tensors[0].shape[-1]
+        identity = [np.ones((1, 1, channels, 1)), np.zeros(channels)]
+        return with_weights(layers.DepthwiseConv2D(1, layer.strides, name=layer.name), identity, *tensors)
+
+    return rebuild(model, call)

@@ -21,6 +21,9 @@ class Normalize(keras.layers.Layer):
         rows = ops.reshape(x, (-1, height, width * channels)) * scale + offset
         return ops.reshape(rows, (-1, height, width, channels))
 
+    def get_config(self):
+        return {**super().get_config(), "scale": self.scale, "offset": self.offset}
+
 
 class Affine(keras.layers.Layer):
     """`x * gamma + beta` for each channel: what remains of a layer norm where the next layer cannot take it over."""
@@ -53,6 +56,9 @@ class Scale(keras.layers.Layer):
     def call(self, x):
         return x * ops.rsqrt(ops.mean(ops.square(x), axis=-1, keepdims=True) + self.epsilon)
 
+    def get_config(self):
+        return {**super().get_config(), "epsilon": self.epsilon}
+
 
 class Channels(keras.layers.Layer):
     """The channels `start` to `stop`."""
@@ -63,6 +69,9 @@ class Channels(keras.layers.Layer):
 
     def call(self, x):
         return x[..., self.start : self.stop]
+
+    def get_config(self):
+        return {**super().get_config(), "start": self.start, "stop": self.stop}
 
 
 class PadRows(keras.layers.Layer):
@@ -78,3 +87,6 @@ class PadRows(keras.layers.Layer):
         rows = ops.reshape(x, (-1, height, width * channels))
         rows = ops.pad(rows, ((0, 0), (top, bottom), (left * channels, right * channels)))
         return ops.reshape(rows, (-1, top + height + bottom, left + width + right, channels))
+
+    def get_config(self):
+        return {**super().get_config(), "padding": self.padding}

@@ -9,19 +9,24 @@ from keras_fer.inspect import trace
 
 
 class Wiring:
-    """Which layers feed which: `sources[layer]` and `users[layer]`, with None for the model's output as a user."""
+    """Which layers feed which: `sources[layer]` and `users[layer]`, with None for the model's output as a user.
+
+    `outputs[layer]` says which output of each source it is, where a source has several.
+    """
 
     def __init__(self, model: keras.Model):
         calls, outputs = trace(model)
         self.layers = [call.layer for call in calls]
-        writer = {tensor: call.layer for call in calls for tensor in call.outputs}
-        self.sources = {call.layer: [writer.get(tensor) for tensor in call.inputs] for call in calls}
+        writer = {tensor: (call.layer, i) for call in calls for i, tensor in enumerate(call.outputs)}
+        read = {call.layer: [writer.get(tensor, (None, 0)) for tensor in call.inputs] for call in calls}
+        self.sources = {layer: [source for source, _ in tensors] for layer, tensors in read.items()}
+        self.outputs = {layer: [output for _, output in tensors] for layer, tensors in read.items()}
         self.users = defaultdict(list)
         for layer, sources in self.sources.items():
             for source in sources:
                 self.users[source].append(layer)
         for tensor in outputs:
-            self.users[writer[tensor]].append(None)
+            self.users[writer[tensor][0]].append(None)
 
     def only_user(self, layer):
         """The one layer that reads what `layer` writes, else None."""
@@ -39,6 +44,11 @@ def rebuild(model: keras.Model, call: Callable, finish: Callable = lambda x: x) 
         finish: makes the output a tensor again, where `call` hands on something else.
     """
     image = keras.Input(model.input_shape[1:], dtype=model.input.dtype, name=model.input.name)
+    return keras.Model(image, finish(walk(model, image, call)), name=model.name)
+
+
+def walk(model: keras.Model, image, call: Callable):
+    """What comes out of the graph of `model` when `image` goes in, with `call(layer, *inputs)` for each layer."""
 
     def operation(layer):
         if isinstance(layer, keras.Model):
@@ -46,7 +56,7 @@ def rebuild(model: keras.Model, call: Callable, finish: Callable = lambda x: x) 
         return lambda *tensors, **_: call(layer, *tensors)
 
     # Private, but Keras' one way to walk a graph call by call.
-    return keras.Model(image, finish(model._run_through_graph(image, operation)), name=model.name)
+    return model._run_through_graph(image, operation)
 
 
 def like(layer, weights, *tensors, **config):

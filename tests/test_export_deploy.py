@@ -9,7 +9,7 @@ from keras import layers
 
 import keras_fer
 from export.deploy import deployable
-from keras_fer.layers import ChannelShuffle, ChannelSplit, conv
+from keras_fer.layers import ChannelShuffle, ChannelSplit, MatMul, conv
 
 LARGE = ("btn", "ldg_resnet50", "poster_v2")
 
@@ -52,6 +52,35 @@ def test_what_is_slow_on_phones_is_gone():
     }
     assert not kinds["efficientface"] & {"BatchNormalization", "ChannelShuffle", "ChannelSplit"}
     assert not kinds["mit_fusion"] & {"Dropout", "LayerNormalization"}
+
+
+@pytest.mark.parametrize("name", ["mit_fusion", "poster_v2_mobile"])
+def test_scores_of_attention_are_not_multiplied(name):
+    rewritten = deployable(keras_fer.create_model(name, input_size=64))
+    products = [layer for layer in rewritten.layers if isinstance(layer, MatMul)]
+    assert {layer.scale for layer in products} == {1.0}
+
+
+def test_keys_that_others_read_are_not_scaled():
+    """Nor a half of a split whose other half is asked for too."""
+    image = keras.Input((8, 8, 4))
+    query, key = (conv(image, 4, 1, use_bias=True, name=name) for name in ("query", "key"))
+    tokens = [layers.Reshape((64, 4))(x) for x in (query, key)]
+    scores = MatMul(transpose_b=True, scale=0.5)(*tokens)
+    left, right = ChannelSplit()(conv(image, 8, 1, use_bias=True, name="both"))
+    more = MatMul(transpose_b=True, scale=0.25)(layers.Reshape((64, 4))(left), layers.Reshape((64, 4))(left))
+    means = [layers.GlobalAveragePooling1D()(x) for x in (scores, more, *tokens, layers.Reshape((64, 4))(right))]
+    model = with_any_weights(keras.Model(image, layers.Concatenate()(means)))
+    assert_same_function(model, deployable(model), np.random.default_rng(0).uniform(-1, 1, (2, 8, 8, 4)))
+
+
+def test_single_pixels_are_not_pooled():
+    """XNNPACK has no such pooling: it would leave POSTER V2 in three partitions."""
+    image = keras.Input((8, 8, 4))
+    model = keras.Model(image, layers.GlobalAveragePooling2D()(layers.MaxPooling2D(1, 2)(image)))
+    rewritten = deployable(model)
+    assert not any(isinstance(layer, layers.MaxPooling2D) for layer in rewritten.layers)
+    assert_same_function(model, rewritten, np.random.default_rng(0).uniform(-1, 1, (2, 8, 8, 4)))
 
 
 def test_sums_that_others_read_are_not_centred():

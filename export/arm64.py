@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -69,7 +70,8 @@ def home() -> Path:
 def _fetch(folder: Path) -> None:
     with tempfile.TemporaryDirectory() as scratch, tqdm(total=5, desc="ARM64 emulator", unit="step") as bar:
         apt, debs, wheels = (Path(scratch, name) for name in ("apt", "debs", "wheels"))
-        for path in (apt / "lists/partial", apt / "cache/archives/partial", apt / "dpkg", debs, wheels):
+        system = folder / "sys"
+        for path in (apt / "lists/partial", apt / "cache/archives/partial", apt / "dpkg", debs, wheels, system):
             path.mkdir(parents=True)
         (apt / "dpkg/status").touch()
         mirror = _debian_mirror()
@@ -81,6 +83,7 @@ def _fetch(folder: Path) -> None:
             f'Dir::Etc::sourcelist "{apt}/sources.list"; Dir::Etc::sourceparts "-"; Dir::State "{apt}";\n'
             f'Dir::State::status "{apt}/dpkg/status"; Dir::Cache "{apt}/cache"; Acquire::Languages "none";\n'
             'APT::Architectures {"amd64";"arm64";}; APT::Sandbox::User "root";\n'
+            'APT::Update::Error-Mode "any"; Acquire::Retries "1"; Acquire::http::Timeout "20";\n'
         )
         environment = os.environ | {"APT_CONFIG": str(apt / "conf")}
         _run("apt-get", "-qq", "update", env=environment)
@@ -89,7 +92,7 @@ def _fetch(folder: Path) -> None:
         _run("apt-get", "-qq", "download", *packages, env=environment, cwd=debs)
         bar.update()
         for package in debs.glob("*_arm64.deb"):
-            _run("dpkg", "-x", package, folder / "sys")
+            _run("dpkg", "-x", package, system)
         _run("dpkg", "-x", *debs.glob("qemu-user_*"), Path(scratch, "qemu"))
         shutil.copy(Path(scratch, "qemu/usr/bin/qemu-aarch64"), folder)
         bar.update()
@@ -146,20 +149,26 @@ def library_address(cpu: str) -> tuple[int, int, int]:
     return tuple(int(number, 16) for number in found.split())
 
 
-def infer(file: Path, pictures: np.ndarray, cpu: str = CPUS[0], half: bool = False) -> np.ndarray:
-    """What a .tflite file says of pictures (n, size, size, 3) when it runs on ARM64 kernels: (n, classes).
+def infer(file: Path, inputs: Sequence[np.ndarray], cpu: str = CPUS[0], half: bool = False) -> list[np.ndarray]:
+    """`export.litert.run_tensors` on ARM64 kernels.
 
     Args:
-        half: compute what is float in half precision.
+        file: a .tflite file.
+        inputs: for each of its inputs, n values one after another: (n, *shape).
+        half: compute what is float in half precision; for files with one input and one output.
+
+    Returns:
+        For each output its n values.
 
     Raises:
         InputError: it does not run there.
     """
     with tempfile.TemporaryDirectory() as folder:
-        given, found = Path(folder, "pictures.npy"), Path(folder, "probabilities.npy")
-        np.save(given, pictures)
+        given, found = Path(folder, "given.npz"), Path(folder, "found.npz")
+        np.savez(given, *inputs)
         run = [*command(cpu), "half" if half else "run", str(file), str(given), str(found)]
         done = subprocess.run(run, env=environment(), capture_output=True, text=True)
         if done.returncode:
             raise InputError(f"{file} does not run on {cpu}: {' '.join(done.stderr.strip().splitlines()[-1:])}")
-        return np.load(found)
+        with np.load(found) as arrays:
+            return list(arrays.values())

@@ -22,19 +22,22 @@ def print_addresses():
     print(lines[0][0].split("-")[0], *code.split("-"))
 
 
-def infer(file, pictures, probabilities):
+def infer(file, given, found):
     model = Interpreter(file, num_threads=1)
     model.allocate_tensors()
-    image, output = model.get_input_details()[0]["index"], model.get_output_details()[0]["index"]
+    inputs, outputs = ([d["index"] for d in ds] for ds in (model.get_input_details(), model.get_output_details()))
+    with np.load(given) as arrays:
+        columns = list(arrays.values())
     rows = []
-    for picture in np.load(pictures):
-        model.set_tensor(image, picture[None])
+    for values in zip(*columns):
+        for tensor, value in zip(inputs, values):
+            model.set_tensor(tensor, value)
         model.invoke()
-        rows.append(model.get_tensor(output)[0])
-    np.save(probabilities, np.stack(rows))
+        rows.append([model.get_tensor(tensor) for tensor in outputs])
+    np.savez(found, *map(np.stack, zip(*rows)))
 
 
-def infer_half(file, pictures, probabilities):
+def infer_half(file, given, found):
     # Only this interface passes flags on.
     from ai_edge_litert.compiled_model import CompiledModel
     from ai_edge_litert.options import CpuOptions, Options
@@ -43,12 +46,14 @@ def infer_half(file, pictures, probabilities):
     model = CompiledModel.from_file(file, options=options)
     (image,), (output,) = model.create_input_buffers(0), model.create_output_buffers(0)
     (details,) = model.get_output_tensor_details(next(iter(model.get_signature_list()))).values()
+    with np.load(given) as arrays:
+        (pictures,) = arrays.values()
     rows = []
-    for picture in np.load(pictures):
+    for picture in pictures:
         image.write(picture)
         model.run_by_index(0, [image], [output])
-        rows.append(output.read(int(details["shape"][-1]), np.float32).copy())
-    np.save(probabilities, np.stack(rows))
+        rows.append(output.read(int(details["shape"][-1]), np.float32).copy()[None])
+    np.savez(found, np.stack(rows))
 
 
 def infer_twice(file, mark):

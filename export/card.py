@@ -12,7 +12,9 @@ from pathlib import Path
 import keras
 
 from keras_fer.card import MEMBER
+from keras_fer.classifier import temperature
 from keras_fer.crop import EYE_HEIGHT, MARGIN
+from keras_fer.errors import InputError
 from keras_fer.files import replacing
 
 LABELS = "labels.txt"
@@ -57,14 +59,24 @@ def make_card(model: keras.Model, content: bytes, dtype: str, quantization: dict
             "dtype": "float32",
             "what": "probabilities",
         },
+        "temperature": own.pop("temperature", 1.0),
         "crop": own.pop("crop", {"margin": MARGIN, "eye_height": EYE_HEIGHT}),
         "licence": own.pop("licence", "unknown: the terms of the training data apply"),
         "limits": own.pop("limits", LIMITS),
         "quantization": quantization,
+        "weights": fingerprint(model),
         "sha256": hashlib.sha256(content).hexdigest(),
         **more,
         "training": own,
     }
+
+
+def fingerprint(model: keras.Model) -> str:
+    """Tells one set of weights from another: a hash of them all, and of the temperature."""
+    digest = hashlib.sha256(str(temperature(model.card)).encode())
+    for weight in model.weights:
+        digest.update(keras.ops.convert_to_numpy(weight).tobytes())
+    return digest.hexdigest()[:16]
 
 
 def append(path: Path, card: dict) -> None:
@@ -72,6 +84,16 @@ def append(path: Path, card: dict) -> None:
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr(LABELS, "".join(f"{name}\n" for name in card["classes"]))
         archive.writestr(MEMBER, json.dumps(card, indent=1))
+
+
+def require_suffix(path: Path, suffix: str) -> None:
+    """Make sure that a file is not named so that its card beside it, or a program that reads it, takes it for another.
+
+    Raises:
+        InputError: it does not end in `suffix`.
+    """
+    if path.suffix != suffix:
+        raise InputError(f"cannot write {path}: expected a name that ends in {suffix}")
 
 
 def write_beside(path: Path, card: dict) -> Path:

@@ -1,9 +1,11 @@
 """What is inside a .tflite file: its operators and tensors, and the Keras layers that they came from."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
+import flatbuffers
+import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 _OPERATORS = {code: name for name, code in vars(schema.BuiltinOperator).items() if isinstance(code, int)}
@@ -58,7 +60,7 @@ class Graph(NamedTuple):
 
 def read(content: bytes) -> Graph:
     """Parse a .tflite file (an archive behind it does no harm)."""
-    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
+    model = _parse(content)
     graph = model.subgraphs[0]
     return Graph(
         [_tensor(i, t, model.buffers[t.buffer].data) for i, t in enumerate(graph.tensors)],
@@ -67,6 +69,34 @@ def read(content: bytes) -> Graph:
         tuple(map(int, graph.outputs)),
         len(model.subgraphs),
     )
+
+
+def cut(content: bytes, operators: Sequence[int], inputs: Sequence[int], outputs: Sequence[int]) -> bytes:
+    """A .tflite file that computes a part of another.
+
+    Args:
+        content: the whole file.
+        operators: the places of those that stay.
+        inputs, outputs: tensors of the whole file that the part takes and gives, in this order.
+    """
+    model = _parse(content)
+    graph = model.subgraphs[0]
+    graph.operators = [graph.operators[i] for i in operators]
+    graph.inputs, graph.outputs = list(inputs), list(outputs)
+    model.signatureDefs = []  # they name the old inputs and outputs
+    builder = flatbuffers.Builder()
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+def _parse(content):
+    """The file's objects, with all constants in them: writers may put them behind the flatbuffer."""
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
+    for buffer in model.buffers:
+        if buffer.size:
+            buffer.data = np.frombuffer(content, np.uint8, buffer.size, buffer.offset)
+            buffer.offset = buffer.size = 0
+    return model
 
 
 def _tensor(index, tensor, data):

@@ -1,6 +1,6 @@
 """How LiteRT runs a .tflite file on this machine."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,20 +18,67 @@ class Partitions(NamedTuple):
 
 
 def runner(path: Path, threads: int = 1) -> Callable[[np.ndarray], np.ndarray]:
-    """The file as a function from pictures (n, size, size, 3) in 0..255 to probabilities (n, classes)."""
-    interpreter = Interpreter(str(path), num_threads=threads)
+    """The file as a function from pictures (n, size, size, 3) in 0..255 to probabilities (n, classes).
+
+    Pictures may be float; what takes bytes only rounds them.
+    """
+    return content_runner(Path(path).read_bytes(), threads)
+
+
+def content_runner(content: bytes, threads: int = 1) -> Callable[[np.ndarray], np.ndarray]:
+    """The same of a file in memory."""
+    interpreter = Interpreter(model_content=content, num_threads=threads)
     interpreter.allocate_tensors()
     (image,), (output,) = interpreter.get_input_details(), interpreter.get_output_details()
 
     def run(pictures):
         rows = []
-        for picture in pictures:
-            interpreter.set_tensor(image["index"], picture[None].astype(image["dtype"]))
+        pictures = np.rint(pictures) if image["dtype"] is np.uint8 else pictures
+        for picture in pictures.astype(image["dtype"]):
+            interpreter.set_tensor(image["index"], picture[None])
             interpreter.invoke()
             rows.append(interpreter.get_tensor(output["index"])[0])
         return np.stack(rows)
 
     return run
+
+
+def run_tensors(content: bytes, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """What a .tflite file with any number of inputs and outputs gives.
+
+    Args:
+        content: the file.
+        inputs: for each of its inputs, n values one after another: (n, *shape).
+
+    Returns:
+        For each output its n values.
+    """
+    interpreter = Interpreter(model_content=content, num_threads=1)
+    interpreter.allocate_tensors()
+    into, out = interpreter.get_input_details(), interpreter.get_output_details()
+    rows = []
+    for values in zip(*inputs, strict=True):
+        for details, value in zip(into, values, strict=True):
+            interpreter.set_tensor(details["index"], value)
+        interpreter.invoke()
+        rows.append([interpreter.get_tensor(details["index"]) for details in out])
+    return [np.stack(column) for column in zip(*rows)]
+
+
+def first_not_finite(path: Path, pictures: np.ndarray) -> flatbuffer.Operator | None:
+    """The first operator that gives NaN or infinity for any of the pictures (n, size, size, 3)."""
+    graph = flatbuffer.read(path.read_bytes())
+    interpreter = Interpreter(str(path), num_threads=1, experimental_preserve_all_tensors=True)
+    interpreter.allocate_tensors()
+    image = interpreter.get_input_details()[0]
+    for picture in pictures:
+        interpreter.set_tensor(image["index"], picture[None].astype(image["dtype"]))
+        interpreter.invoke()
+        for operator in graph.operators:
+            floats = [t for t in operator.outputs if graph.tensors[t].type == "float32"]
+            if not all(np.isfinite(interpreter.get_tensor(t)).all() for t in floats):
+                return operator
+    return None
 
 
 def partitions(path: Path) -> Partitions:

@@ -169,24 +169,27 @@ def _trace(file, cpu, low, high, operator):
 
 def _trace_text(file, cpu, low, high):
     """What qemu writes about the guest's code between two addresses: whole lines, about a megabyte at a time."""
-    with tempfile.TemporaryDirectory() as folder:
-        pipe = Path(folder, "trace")
-        os.mkfifo(pipe)
-        options = ["-d", "in_asm,exec,nochain,strace", "-dfilter", f"{low:#x}+{high - low:#x}", "-D", str(pipe)]
+    reader, writer = os.pipe()
+    options = ["-d", "in_asm,exec,nochain,strace", "-dfilter", f"{low:#x}+{high - low:#x}", "-D", f"/dev/fd/{writer}"]
+    with tempfile.TemporaryFile() as errors, os.fdopen(reader, "rb", buffering=0) as trace:
         guest = subprocess.Popen(
             [*arm64.command(cpu, *options), "twice", str(file), str(arm64.MARK)],
             env=arm64.environment(),
             stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
+            stderr=errors,
+            pass_fds=[writer],
         )
-        with pipe.open("rb", buffering=0) as trace:
-            rest = b""
+        os.close(writer)
+        rest = b""
+        with tqdm(desc=f"trace of {file.name}", unit="B", unit_scale=True, leave=False, disable=None) as bar:
             while chunk := trace.read(CHUNK):
+                bar.update(len(chunk))
                 text, newline, rest = (rest + chunk).rpartition(b"\n")
                 yield text + newline
-        errors = guest.communicate()[1].decode(errors="replace").strip().splitlines()
-        if guest.returncode:
-            raise InputError(f"{file} does not run on {cpu}: {' '.join(errors[-1:])}")
+        if guest.wait():
+            errors.seek(0)
+            last = errors.read().decode(errors="replace").strip().splitlines()[-1:]
+            raise InputError(f"{file} does not run on {cpu}: {' '.join(last)}")
 
 
 @functools.cache

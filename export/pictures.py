@@ -22,8 +22,15 @@ def stratified(info: DatasetInfo, split: str, per_class: int, input_size: int) -
     Raises:
         InputError: no such split, or a split without pictures.
     """
+    return stratified_with_labels(info, split, per_class, input_size)[0]
+
+
+def stratified_with_labels(
+    info: DatasetInfo, split: str, per_class: int, input_size: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """The pictures of `stratified`, and their labels: (n,) indices into the data's classes."""
     wanted = {i: min(per_class, info.require(split).counts[name]) for i, name in enumerate(info.classes)}
-    chosen = []
+    chosen, labels = [], []
     batches = evaluation_batches(info, split, batch_size=64, input_size=input_size)
     with tqdm(total=sum(wanted.values()), desc=f"{info.name} {split}", unit="face", leave=False, disable=None) as bar:
         for pictures, targets in batches:
@@ -31,12 +38,13 @@ def stratified(info: DatasetInfo, split: str, per_class: int, input_size: int) -
                 if wanted[label]:
                     wanted[label] -= 1
                     chosen.append(np.rint(picture).astype(np.uint8))
+                    labels.append(label)
                     bar.update()
             if not any(wanted.values()):
                 break
     if not chosen:
         raise InputError(f"{split} of {info.path} holds no pictures")
-    return np.stack(chosen)
+    return np.stack(chosen), np.array(labels)
 
 
 def for_verification(info: DatasetInfo | None, classes: Sequence[str], input_size: int) -> np.ndarray:

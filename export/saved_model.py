@@ -21,10 +21,13 @@ import keras_fer
 from export import card, pictures, verify
 from export.serving import serving_module
 from keras_fer import card as cards
+from keras_fer.classifier import temperature
 from keras_fer.command import run
+from keras_fer.errors import InputError
 from keras_fer.files import replacing
 from train.data import read_info
 
+GRAPH = "saved_model.pb"
 TOLERANCE = verify.Tolerance(difference=1e-4, agreement=1.0)
 
 CLIENT = """
@@ -49,13 +52,16 @@ def export(model: keras.Model, out: Path, faces: np.ndarray) -> dict:
         The card.
 
     Raises:
+        InputError: `out` holds something else than a SavedModel.
         VerificationError: the folder is not what it should be; nothing is kept.
     """
-    module = serving_module(model, None)
+    if out.exists() and not (out / GRAPH).is_file() and not (out.is_dir() and not any(out.iterdir())):
+        raise InputError(f"{out} is there and no SavedModel; choose another --out")
+    module = serving_module(model, None, temperature=temperature(model.card))
     with replacing(out) as temporary:
         tf.saved_model.save(module, str(temporary), signatures={"serving_default": module.classify})
         report = verify.check_agreement(lambda crops: call(temporary, crops), model, faces, TOLERANCE)
-        graph = (temporary / "saved_model.pb").read_bytes()
+        graph = (temporary / GRAPH).read_bytes()
         made = card.make_card(model, graph, "uint8", {"scheme": "none"}, verification=report)
         for shapes in (made["input"]["shape"], made["output"]["shape"]):
             shapes[0] = "batch"

@@ -12,9 +12,17 @@ from typing import NamedTuple
 import keras
 import numpy as np
 
-from export import flatbuffer
+from export import flatbuffer, litert
 from keras_fer import card as cards
+from keras_fer.classifier import softmax, temperature
 from keras_fer.errors import InputError
+
+MOST_PARTITIONS = 1
+"""Of XNNPACK. Between two, numbers are handed over and LiteRT's slow kernels run."""
+
+BATCH = 32
+OPERATORS_NAMED = 5
+"""In one message."""
 
 VARIABLES = frozenset({"ASSIGN_VARIABLE", "READ_VARIABLE", "VAR_HANDLE"})
 """XNNPACK reads them as NaN without a word."""
@@ -64,8 +72,46 @@ def check_shapes(graph: flatbuffer.Graph, image: tuple[int, ...], dtype: str, cl
         raise VerificationError(f"the file's input and output are {found}, expected {expected}")
 
 
+def check_partitions(
+    found: litert.Partitions, most: int, graph: flatbuffer.Graph, layers: list[str]
+) -> dict[str, int | list[str]]:
+    """XNNPACK runs the file in `most` partitions at most.
+
+    Returns:
+        `xnnpack_partitions`, and the operators `outside_xnnpack`.
+
+    Raises:
+        VerificationError: naming the operators that XNNPACK leaves out, and their layers.
+    """
+    if found.count > most:
+        outside = "; ".join(f"{o.name} of {graph.origin(o, layers)}" for o in found.outside[:OPERATORS_NAMED])
+        more = len(found.outside) - OPERATORS_NAMED
+        raise VerificationError(
+            f"XNNPACK runs the file in {found.count} partitions, expected at most {most}; it leaves out {outside}"
+            + (f" and {more} more" if more > 0 else "")
+        )
+    return {"xnnpack_partitions": found.count, "outside_xnnpack": [operator.name for operator in found.outside]}
+
+
+def check_finite(path: Path, pictures: np.ndarray, graph: flatbuffer.Graph, layers: list[str]) -> None:
+    """The .tflite file gives numbers.
+
+    Raises:
+        VerificationError: naming the first operator that gives NaN or infinity, and its layer.
+    """
+    if np.isfinite(litert.runner(path)(pictures)).all():
+        return
+    operator = litert.first_not_finite(path, pictures)
+    where = f"{operator.name} of {graph.origin(operator, layers)} gives the first" if operator else "only in XNNPACK"
+    raise VerificationError(f"the file gives NaN or infinity: {where}")
+
+
 def check_agreement(
-    run: Callable[[np.ndarray], np.ndarray], model: keras.Model, pictures: np.ndarray, tolerance: Tolerance
+    run: Callable[[np.ndarray], np.ndarray],
+    model: keras.Model,
+    pictures: np.ndarray,
+    tolerance: Tolerance,
+    softened: float | None = None,
 ) -> dict:
     """The file says of every picture what the model says.
 
@@ -73,7 +119,7 @@ def check_agreement(
 
     Args:
         run: uint8 pictures (n, size, size, 3) to probabilities (n, classes), by the file.
-        model: to logits.
+        model, softened: for `probabilities`.
 
     Returns:
         `faces`, `agreement` (share of the pictures with the same first class) and `largest_difference`.
@@ -81,7 +127,7 @@ def check_agreement(
     Raises:
         VerificationError: numbers that are not finite, or too far off.
     """
-    found, expected = run(pictures), probabilities(model, pictures)
+    found, expected = run(pictures), probabilities(model, pictures, softened)
     if not np.isfinite(found).all():
         raise VerificationError("the file's output is not finite")
     if found.shape != expected.shape:
@@ -101,6 +147,26 @@ def check_agreement(
         "agreement": round(float(same.mean()), 4),
         "largest_difference": float(f"{difference.max():.3g}"),
     }
+
+
+def check_steps(steps: dict[str, float], most: float) -> float:
+    """The layers of the trained graph write what the file writes.
+
+    Args:
+        steps: how far each is from the file, in int8 steps.
+
+    Returns:
+        The largest.
+
+    Raises:
+        VerificationError: naming the layer that is further off than `most`.
+    """
+    worst = max(steps, key=steps.get)
+    if not round(steps[worst]) <= most:
+        raise VerificationError(
+            f"layer {worst} is {steps[worst]:.0f} int8 steps from what was trained (at most {most})"
+        )
+    return float(round(steps[worst]))
 
 
 def summary(report: dict) -> str:
@@ -123,9 +189,15 @@ def check_card(path: Path, model: keras.Model) -> None:
         raise VerificationError(f"the card's classes are {', '.join(found)}; the model's are {', '.join(expected)}")
 
 
-def probabilities(model: keras.Model, pictures: np.ndarray) -> np.ndarray:
-    """What the Keras model says of uint8 or float pictures in 0..255: (n, classes) float64."""
-    model.jit_compile = False  # XLA would compile for minutes what runs once
-    logits = np.concatenate([np.float64(model.predict_on_batch(np.float32(p[None]))) for p in pictures])
-    odds = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return odds / odds.sum(axis=1, keepdims=True)
+def probabilities(model: keras.Model, pictures: np.ndarray, softened: float | None = None) -> np.ndarray:
+    """What a Keras or tf_keras model that gives logits says of pictures in 0..255: (n, classes) float32.
+
+    Args:
+        softened: the temperature of the softmax; by default that of the model's card, and 1 where it has none.
+    """
+    if softened is None:
+        softened = temperature(getattr(model, "card", {}))
+    if getattr(model, "jit_compile", False):
+        model.jit_compile = False  # XLA would compile for minutes what runs once
+    batches = np.split(pictures, range(BATCH, len(pictures), BATCH))
+    return np.concatenate([softmax(model.predict_on_batch(np.float32(batch)), softened) for batch in batches])

@@ -4,7 +4,10 @@
 """
 
 import json
+import os
+import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import keras
@@ -12,14 +15,20 @@ import numpy as np
 import tensorflow as tf
 
 import keras_fer
-from export import card, onnx, pictures, saved_model, tflite, verify
+from export import card, litert, onnx, pictures, quantize, report, saved_model, tflite, verify
 from export.deploy import deployable
+from keras_fer.errors import InputError
 from keras_fer.registry import register_model
 from tests import tiny
+from train import prepare
 from train.data import read_info
 from train.drawn import draw
 
 register_model(tiny.tiny)
+
+SCHEMES = ("none", "float16", "dynamic", "int8")
+REGISTRY_SIZE = 64
+TEMPERATURE = 0.6
 
 
 def trained(name: str, size: int, seed: int = 0) -> keras.Model:
@@ -38,41 +47,200 @@ def trained(name: str, size: int, seed: int = 0) -> keras.Model:
     return model
 
 
+def drawn_data(folder: Path, size: int) -> Path:
+    """A prepared set of drawn faces, with a train, a val and a test split."""
+    if not folder.exists():
+        prepare.main(["drawn", "--out", str(folder), "--count", "140", "--size", str(size)])
+    return folder
+
+
 def tiny_files(folder: Path, *more: str) -> dict:
     """The tiny model by every scheme, from a `.keras` file, through the command; with more words to it."""
     model = trained("tiny", 32)
-    keras_fer.save(model, folder / "tiny.keras", model.card)
-    tiny.write_data(folder / "data", keras_fer.EXPRESSIONS[:7], train=70, val=35)
-    for scheme in tflite.TOLERANCES:
-        words = ["--weights", str(folder / "tiny.keras"), "--quantize", scheme, "--data", str(folder / "data")]
-        tflite.main([*words, *more, "--out", str(folder / f"{scheme}.tflite")])
-    tflite.main(["--weights", str(folder / "tiny.keras"), "--input", "float32", "--out", str(folder / "float.tflite")])
+    model.card["temperature"] = TEMPERATURE
+    weights, data = str(folder / "tiny.keras"), str(drawn_data(folder / "data", 32))
+    keras_fer.save(model, weights, model.card)
+    for scheme in SCHEMES:
+        words = ["--quantize", scheme, "--data", data, *more]
+        tflite.main(["--weights", weights, *words, "--out", str(folder / f"{scheme}.tflite")])
+    words = ["--input", "float32", "--data", data, *more]
+    tflite.main(["--weights", weights, *words, "--out", str(folder / "float.tflite")])
     faces = np.random.default_rng(0).integers(0, 256, (8, 32, 32, 3), np.uint8)
     np.save(folder / "faces.npy", faces)
-    np.save(folder / "probabilities.npy", verify.probabilities(model, faces))
-    return {"layers": [layer.name for layer in model.layers]}
-
-
-def other_formats(folder: Path) -> dict:
-    """The tiny model as ONNX and as a SavedModel, through the commands."""
-    model = trained("tiny", 32)
-    keras_fer.save(model, folder / "tiny.keras", model.card)
-    onnx.main(["--weights", str(folder / "tiny.keras"), "--out", str(folder / "tiny.onnx")])
-    saved_model.main(["--weights", str(folder / "tiny.keras"), "--out", str(folder / "served")])
-    faces = np.random.default_rng(0).integers(0, 256, (8, 32, 32, 3), np.uint8)
-    np.save(folder / "faces.npy", faces)
-    np.save(folder / "probabilities.npy", verify.probabilities(model, faces))
+    np.save(folder / "probabilities.npy", keras.ops.softmax(model(faces.astype("float32")) / TEMPERATURE))
     return {}
 
 
-def registry_files(folder: Path, name: str) -> dict:
-    """A model of the registry, float and int8."""
-    model = trained(name, 64)
-    (folder / "data").exists() or tiny.write_data(folder / "data", keras_fer.EXPRESSIONS[:7], train=70, val=35)
+def every_format(folder: Path) -> dict:
+    """The tiny model in every format; which files two reports made; what the verification says of broken models."""
+    tiny_files(folder)
+    weights, data = str(folder / "tiny.keras"), str(folder / "data")
+    onnx.main(["--weights", weights, "--data", data, "--out", str(folder / "tiny.onnx")])
+    saved_model.main(["--weights", weights, "--out", str(folder / "served")])
+    page = folder / "report"
+    words = ["--weights", weights, "--data", data, "--out", str(page), "--no-phone-cost"]
+    report.main(words)
+    first = {path.name: path.stat().st_mtime_ns for path in page.rglob("*.*")}
+    report.main([*words, "--with", str(folder / "float.tflite")])
+    second = {path.name: path.stat().st_mtime_ns for path in page.rglob("*.*")}
+    return {"first": first, "second": second, "broken": broken(folder)}
+
+
+def registry_files(
+    folder: Path, *names: str, schemes: Sequence[str] = ("none",), to_onnx: Sequence[str] = ("mit_fusion",), count=False
+) -> dict:
+    """Models of the registry by schemes, and some as ONNX, which takes longer: their cards."""
+    info = read_info(drawn_data(folder / "data", REGISTRY_SIZE))
+    cards = {}
+    for name in names:
+        model = trained(name, REGISTRY_SIZE)
+        cards[name] = {}
+        if name in to_onnx:
+            faces = pictures.for_verification(info, model.classes, REGISTRY_SIZE)
+            cards[name]["onnx"] = onnx.export(model, folder / f"{name}.onnx", faces)
+        content = tflite.float_content(model)
+        for scheme in schemes:
+            file = folder / f"{name}-{scheme}.tflite"
+            cards[name][scheme] = tflite.export(model, scheme, file, info, count_instructions=count, content=content)
+    return cards
+
+
+def all_schemes(folder: Path, *names: str) -> dict:
+    """Models of the registry by every scheme."""
+    return registry_files(folder, *names, schemes=SCHEMES, to_onnx=names)
+
+
+def arm64_files(folder: Path) -> dict:
+    """What `make test-arm64` runs on phones' kernels, with the instructions in the cards."""
+    names = ("efficientface", "mit_fusion", "poster_v2_mobile")
+    return registry_files(folder, *names, schemes=SCHEMES, to_onnx=(), count=True)
+
+
+# --- Trained with rounding ---
+
+QAT = ("--set", "epochs=2", "--set", "batch_size=20", "--set", "learning_rate=1e-3")
+
+
+def qat_killed(folder: Path) -> dict:
+    """A run of quantization-aware training on the tiny model that is killed in its second epoch."""
+    from export import qat
+
+    model = trained("tiny", 32)
+    keras_fer.save(model, folder / "tiny.keras", model.card)
+    tiny.write_data(folder / "data", keras_fer.EXPRESSIONS[:7], train=140, val=35)
+    validate = qat._validate
+
+    def once_more(*arguments):
+        if (folder / "killed/log.csv").exists():
+            os.kill(os.getpid(), signal.SIGKILL)
+        return validate(*arguments)
+
+    qat._validate = once_more
+    qat.main([*_qat_words(folder), "--out", str(folder / "killed"), *QAT])
+    raise AssertionError("not killed")
+
+
+def _qat_words(folder):
+    return ["--weights", str(folder / "tiny.keras"), "--data", str(folder / "data")]
+
+
+def qat_files(folder: Path) -> dict:
+    """Goes on with the run that was killed, through the export; trains another at once; and measures sensitivity."""
+    from export import qat, sensitivity
+
+    words = _qat_words(folder)
+    qat.main([*words, "--out", str(folder / "unbroken"), *QAT])
+    out = ["--quantize", "qat", "--qat-run", str(folder / "killed"), "--out", str(folder / "qat.tflite")]
+    tflite.main([*words, *out])
+
+    model = keras_fer.load(folder / "tiny.keras")
     info = read_info(folder / "data")
-    return {
-        scheme: tflite.export(model, scheme, folder / f"{name}-{scheme}.tflite", info) for scheme in ("none", "int8")
+    config, _ = qat.read_config(folder / "killed")
+    before, _ = qat.start(config, info)
+    after, floats, _ = qat.best(folder / "killed", info)
+    faces = np.random.default_rng(0).integers(0, 256, (8, 32, 32, 3), np.uint8)
+    file = litert.runner(folder / "qat.tflite")(faces)
+
+    result = {
+        "file_and_graph": float(np.abs(file - verify.probabilities(after.model, faces)).max()),
+        "rounding": float(np.abs(file - verify.probabilities(floats, faces)).max()),
+        "moved": _moved(before.model, folder / "killed/last.npz"),
+        "refusals": _qat_refusals(folder),
     }
+    _hurt(model)
+    keras_fer.save(model, folder / "hurt.keras", model.card)
+    words = ["--weights", str(folder / "hurt.keras"), "--data", str(folder / "data")]
+    sensitivity.main([*words, "--faces", "3", "--budget", "0.45", "--out", str(folder / "sensitivity")])
+    chosen = ["--keep-float-from", str(folder / "sensitivity/sensitivity.json")]
+    tflite.main([*words, "--quantize", "int8", *chosen, "--out", str(folder / "kept.tflite")])
+    return result
+
+
+def _moved(model, state):
+    """How far training moved each kind of variable at most: `kernel`, `bias`, `output_low`, `output_high`."""
+    moved = {}
+    with np.load(state) as after:
+        for i, variable in enumerate(model.variables):
+            kind = variable.name.split("/")[-1].split(":")[0]
+            step = float(np.abs(after[f"variable_{i}"] - variable.numpy()).max())
+            moved[kind] = max(step, moved.get(kind, 0.0))
+    return moved
+
+
+def _hurt(model):
+    """A channel that is never positive, so that its weights in the next layer may be as large as they like."""
+    gamma, beta, *statistics = model.get_layer("bn1").get_weights()
+    beta[0] = -100
+    model.get_layer("bn1").set_weights([gamma, beta, *statistics])
+    kernel, bias = model.get_layer("conv2").get_weights()
+    kernel[:, :, 0] = 100
+    model.get_layer("conv2").set_weights([kernel, bias])
+
+
+def _qat_refusals(folder):
+    """What the commands say of what cannot be."""
+    from export import qat
+
+    model = trained("tiny", 32, seed=1)
+    keras_fer.save(model, folder / "other.keras", model.card)
+    tiny.write_data(folder / "three", train=30, val=9)
+    (folder / "fit").mkdir()
+    record = json.loads((folder / "killed/config.json").read_text())
+    del record["weights_sha256"]
+    (folder / "fit/config.json").write_text(json.dumps(record))
+    weights, data = ["--weights", str(folder / "tiny.keras")], ["--data", str(folder / "data")]
+    file = ["--quantize", "qat", "--out", str(folder / "refused.tflite")]
+    other = ["--weights", str(folder / "other.keras")]
+    three = ["--data", str(folder / "three")]
+    attempts = {
+        "no data": lambda: tflite.main([*weights, *file]),
+        "another model's run": lambda: tflite.main([*other, *data, *file, "--qat-run", str(folder / "killed")]),
+        "no run": lambda: qat.main(["--resume", str(folder / "data")]),
+        "a run of train.fit": lambda: qat.main(["--resume", str(folder / "fit")]),
+        "a run that is there": lambda: qat.main([*weights, *data, "--out", str(folder / "killed")]),
+        "no weights": lambda: qat.main(data),
+        "other classes": lambda: qat.main([*weights, *three, "--out", str(folder / "new")]),
+    }
+    says = {}
+    for what, attempt in attempts.items():
+        try:
+            attempt()
+            says[what] = ""
+        except InputError as error:
+            says[what] = str(error)
+    return says
+
+
+def qat_steps(folder: Path, name: str) -> dict:
+    """How far a model of the registry with its rounding is from its int8 file, layer by layer."""
+    from export.fake_quant import make_student, steps_off
+
+    model = trained(name, 64)
+    deployed = deployable(model)
+    content = tflite.convert(deployed)
+    faces = pictures.drawn(model.classes, 2, 64)
+    student = make_student(deployed, content, quantize.calibrate(content, faces), faces[0])
+    return steps_off(student, deployed, student.to_int8(), faces[1])
 
 
 # --- Broken on purpose ---
@@ -86,38 +254,52 @@ class Odd(keras.layers.Layer):
         return tf.concat([tf.reshape(square, (-1, 4)), x[:, 4:]], axis=1)
 
 
+class Sums(keras.layers.Layer):
+    """A function that XNNPACK does not know."""
+
+    def call(self, x):
+        return tf.cumsum(x, axis=1)
+
+
 def broken(folder: Path) -> dict:
     """For each way to break an export, what the verification says."""
-    model = trained("tiny", 32)
-    other = trained("tiny", 32)
+    model, other, torn, permuted = (trained("tiny", 32) for _ in range(4))
     other.get_layer("normalize").mean = (0.5, 0.5, 0.5)
-    odd = keras.Model(model.input, Odd(name="odd")(model.output))
+    kernel, bias = torn.get_layer("conv2").get_weights()
+    torn.get_layer("conv2").set_weights([kernel * np.nan, bias])
+    permuted.get_layer("fc").set_weights([weight[..., ::-1] for weight in model.get_layer("fc").get_weights()])
     image = keras.Input((32, 32, 3))
-    swapped = keras.Model(image, model(image[..., ::-1]))
-    permuted = keras.Model(image, model(image)[..., ::-1])
     faces = pictures.for_verification(None, model.classes, 32)
+    path = folder / "broken.tflite"
     says = {}
 
-    def attempt(what, content, names=None):
-        path = folder / "broken.tflite"
+    def attempt(what, content, source=model, classes=model.classes):
         path.write_bytes(content)
         try:
-            tflite.check(path, model, faces, tflite.TOLERANCES["none"], "uint8")
-            card.append(path, card.make_card(model, content, "uint8", {}) | {"classes": names or list(model.classes)})
-            verify.check_card(path, model)
+            tflite.check(path, source, faces, tflite.TOLERANCES["none"], "uint8")
+            card.append(path, card.make_card(source, content, "uint8", {}) | {"classes": list(classes)})
+            verify.check_card(path, source)
             says[what] = ""
         except verify.VerificationError as error:
             says[what] = str(error)
 
-    attempt("nothing", tflite.convert(deployable(model)))
-    attempt("a Flex operator", convert(odd, tf.lite.OpsSet.SELECT_TF_OPS))
+    def extended(picture, logits):
+        made = keras.Model(picture, logits)
+        made.classes, made.card = model.classes, model.card
+        return made
+
+    odd, sums = (extended(model.input, layer(model.output)) for layer in (Odd(name="odd"), Sums(name="sums")))
+    attempt("nothing", tflite.float_content(model))
+    attempt("a Flex operator", convert(odd, tf.lite.OpsSet.SELECT_TF_OPS), odd)
     attempt("a variable", convert(model, freeze=False))
     attempt("an open batch", convert(model, batch=None))
-    attempt("a wrong mean", tflite.convert(deployable(other)))
-    attempt("swapped channels", tflite.convert(swapped))
-    attempt("permuted outputs", tflite.convert(permuted))
-    attempt("shuffled labels", tflite.convert(deployable(model)), list(reversed(model.classes)))
-    attempt("a float input", tflite.convert(deployable(model), "float32"))
+    attempt("a float input", tflite.float_content(model, "float32"))
+    attempt("what XNNPACK lacks", convert(sums), sums)
+    attempt("a weight that is NaN", tflite.float_content(torn), torn)
+    attempt("a wrong mean", tflite.float_content(other))
+    attempt("swapped channels", convert(extended(image, model(image[..., ::-1]))))
+    attempt("permuted outputs", tflite.float_content(permuted))
+    attempt("shuffled labels", tflite.float_content(model), classes=reversed(model.classes))
     return says
 
 
@@ -139,5 +321,15 @@ def convert(model, *more_operators, batch=1, freeze=True):
 
 if __name__ == "__main__":
     job, folder, *words = sys.argv[1:]
-    jobs = {"tiny": tiny_files, "formats": other_formats, "registry": registry_files, "broken": broken}
+    jobs = {
+        "everything": every_format,
+        "tiny": tiny_files,
+        "registry": registry_files,
+        "schemes": all_schemes,
+        "arm64": arm64_files,
+        "qat_killed": qat_killed,
+        "qat": qat_files,
+        "qat_steps": qat_steps,
+    }
+    Path(folder).mkdir(parents=True, exist_ok=True)
     print(json.dumps(jobs[job](Path(folder), *words)))

@@ -2,7 +2,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test test-all lint clean
+ASSETS := android_demo/app/src/main/assets/models/index.json
+
+.PHONY: setup demo test test-all test-android test-arm64 apk lint clean
 
 setup: .venv/ready$(if $(GPU),-gpu)
 
@@ -16,10 +18,12 @@ setup: .venv/ready$(if $(GPU),-gpu)
 	$(BIN)/pip install --quiet --disable-pip-version-check "tensorflow[and-cuda]==$$($(BIN)/python -c 'from importlib.metadata import version; print(version("tensorflow"))')"
 	@touch $@
 
-# The main job on faces that the project draws: prepare, train, evaluate, pictures. A second call goes on with the first.
+# The main job on faces that the project draws: prepare, train, evaluate, recognise. A second call goes on with the first.
 demo: setup
 	$(BIN)/python -m train.fit $(if $(wildcard runs/demo/config.json),--resume runs/demo,--model mit_fusion --out runs/demo)
 	$(BIN)/python -m train.evaluate --weights runs/demo --data data/drawn --out runs/demo/test
+	$(BIN)/python -m train.drawn runs/demo/people.png --scene happiness surprise anger
+	$(BIN)/python -m keras_fer.predict runs/demo/people.png --weights runs/demo --out runs/demo/answer
 
 lint: setup
 	$(BIN)/ruff check .
@@ -31,5 +35,27 @@ test: lint
 test-all: lint
 	$(BIN)/python -m pytest -m "slow or not slow"
 
+# Exported files on the kernels of phones, under emulation (Debian; fetches 110 MB the first time).
+ARM64 := build/arm64
+test-arm64: setup
+	$(BIN)/python -m pytest -m "slow or not slow" tests/test_phone_cost.py
+	$(BIN)/python -m tests.exports arm64 $(ARM64)
+	$(BIN)/python -m export.arm64_check $(wildcard keras_fer/weights/*.tflite) $(ARM64)/*.tflite
+
+# Needs a JDK (17 or newer) and Maven; `make test` runs the fast part of it where they are found.
+test-android: setup
+	$(BIN)/python -m pytest -m "slow or not slow" tests/test_android.py tests/test_android_export.py
+
+# An installable APK without Android's SDK; needs a JDK (17 or newer), Maven and Node. It packs the models that were given
+# to export.android or are in WEIGHTS="runs/mit ...", or else the demo's.
+apk: setup $(if $(WEIGHTS),,$(ASSETS))
+	$(if $(WEIGHTS),$(BIN)/python -m export.android --weights $(WEIGHTS))
+	$(BIN)/python -m export.apk
+	$(BIN)/python -m export.apk_models
+
+$(ASSETS): | setup
+	$(MAKE) demo
+	$(BIN)/python -m export.android --weights runs/demo
+
 clean:
-	rm -rf .venv build dist runs data
+	rm -rf .venv build dist runs data android_demo/*/target android_demo/apk/build

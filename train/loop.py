@@ -14,6 +14,7 @@ from train import device, distribution, evaluate, metrics, run, teacher_cache
 from train.callbacks import Diverged, Progress, RunFolder, StopOnNaN
 from train.data import DatasetInfo, class_weights, evaluation_batches, steps_per_epoch, training_batches
 from train.distillation import Distillation
+from train.fused import fuse_batch_norm
 from train.label_distribution import LabelDistributionLoss, load_generator
 from train.method import TrainingModel
 from train.optim import make_loss, make_optimizer
@@ -61,6 +62,8 @@ def fit(
         if config.init and not (folder / run.STATE).exists():
             print(f"init from {config.init}: {transfer(keras_fer.load(config.init), network, info.classes)}")
 
+        if device.BACKEND == "tensorflow" and not strategy:
+            fuse_batch_norm(network)
         model = _trained(network, config, info)
         model.compile(
             optimizer=make_optimizer(recipe, model, steps, replicas if strategy else 1),

@@ -32,7 +32,7 @@ def card(name: str) -> dict:
     path = FOLDER / f"{name}.json"
     found = cards.parse(path.read_bytes(), path)
     try:
-        float(found["metrics"]["int8"]["accuracy"]), dict(found["sha256"])
+        float(found["metrics"]["file"]["accuracy"]), dict(found["sha256"])
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path} has a broken card: {type(error).__name__} {error}") from error
     return found
@@ -46,7 +46,7 @@ def default() -> str:
     """
     if not names():
         raise InputError("no weights ship with this version of keras_fer: name a run folder or a trained model's file")
-    return max(names(), key=lambda name: card(name)["metrics"]["int8"]["accuracy"])
+    return max(names(), key=lambda name: card(name)["metrics"]["file"]["accuracy"])
 
 
 def resolve(weights: str | os.PathLike, formats: Sequence[str]) -> Path:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -16,8 +17,9 @@ from export import ship
 from keras_fer import InputError, shipped
 from keras_fer.classifier import open_classifier
 from keras_fer.layers import Normalize
-from train import evaluate
+from train import evaluate, recipes
 from train.prepared import read_info, write_info
+from train.run import Config, create, write_history
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -32,8 +34,8 @@ def data(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory) -> Path:
-    """A run folder whose weights tell the colours apart, as far as the noise lets anyone."""
+def run(data, tmp_path_factory) -> Path:
+    """A run that went on from another; its weights tell the colours apart, as far as the noise lets anyone."""
     folder = tmp_path_factory.mktemp("run")
     image = keras.Input((tiny.SIZE, tiny.SIZE, 3))
     x = Normalize((0.45, 0.45, 0.45), (0.2, 0.2, 0.2), name="normalize")(image)
@@ -45,19 +47,40 @@ def run(tmp_path_factory) -> Path:
     head.set_weights([10 * np.eye(3), np.zeros(3)])
     card = {"model": "tiny", "classes": tiny.CLASSES, "input_size": tiny.SIZE, "val_split": "val", "data": "drawn"}
     keras_fer.save(model, folder / "best.keras", card)
-    (folder / "log.csv").write_text("epoch,seconds\n1,1800\n2,1800\n")
-    return folder
+    data = read_info(data)
+    config = Config(model="tiny", recipe_name="plain_cnn", recipe=recipes.load("plain_cnn"), data=str(data.path))
+    create(folder, config, data)
+    create(folder / "next", dataclasses.replace(config, init=str(folder)), data)
+    for run_folder in (folder, folder / "next"):
+        write_history(
+            run_folder, [{"epoch": 1, "seconds": 1800, "learning_rate": 0.1, **dict.fromkeys(ship.CURVE, 0.5)}] * 2
+        )
+    shutil.move(folder / "best.keras", folder / "next")
+    return folder / "next"
 
 
 def test_ships_what_it_measured(data, run, tmp_path, monkeypatch):
     """In a process of its own: conversion leaks memory."""
-    command = ("-m", "export.ship", "--weights", run, "--data", data, "--out", tmp_path, "--name", "tiny-drawn")
+    command = (
+        "-m",
+        "export.ship",
+        "--weights",
+        run,
+        "--data",
+        data,
+        "--out",
+        tmp_path,
+        "--name",
+        "tiny-drawn",
+        "--no-phone-cost",
+    )
     done = subprocess.run([sys.executable, *map(str, command)], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
     assert sorted(path.name for path in tmp_path.iterdir()) == [f"tiny-drawn.{s}" for s in ("json", "keras", "tflite")]
     monkeypatch.setattr(shipped, "FOLDER", tmp_path)
     card = shipped.card("tiny-drawn")
-    assert (card["training"]["epochs_run"], card["training"]["hours"]) == (2, 1.0)
+    assert [stage["hours"] for stage in card["training"]["stages"]] == [1.0, 1.0]
+    assert card["training"]["stages"][0]["curve"]["val_accuracy"] == [0.5, 0.5]
     assert card["quantization"]["calibration"]["split"] == "train"
     assert all(card[key] for key in ("terms", "limits", "licence", "crop"))
     info = read_info(data)
@@ -65,8 +88,9 @@ def test_ships_what_it_measured(data, run, tmp_path, monkeypatch):
         path = shipped.resolve("tiny-drawn", (suffix,))
         assert card["bytes"][suffix] == path.stat().st_size
         measured = evaluate.measure(open_classifier(path), info, "public")
-        assert card["metrics"][kind]["accuracy"] == measured["accuracy"] > 0.9
-        assert (card["metrics"][kind]["n"], card["metrics"][kind]["split"]) == (30, "public")
+        assert card["evaluation"][kind]["accuracy"] == measured["accuracy"] > 0.9
+        assert (card["evaluation"][kind]["n"], card["evaluation"][kind]["split"]) == (30, "public")
+    assert card["metrics"]["file"]["accuracy"] == round(card["evaluation"]["int8"]["accuracy"], 5)
     assert keras_fer.load("tiny-drawn").classes == tiny.CLASSES
     assert f"tiny-drawn.tflite: {card['bytes']['.tflite'] / 1e6:.2f} MB" in done.stdout
 

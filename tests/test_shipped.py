@@ -22,7 +22,7 @@ def put(folder: Path, name: str, accuracy: float, *formats: str) -> None:
         else:
             colour_models.write_keras(folder / f"{name}.keras")
     sums = {suffix: shipped.sha256(folder / f"{name}{suffix}") for suffix in formats}
-    card = colour_models.CARD | {"sha256": sums, "metrics": {"int8": {"accuracy": accuracy}}}
+    card = colour_models.CARD | {"sha256": sums, "metrics": {"file": {"accuracy": accuracy}}}
     (folder / f"{name}.json").write_text(json.dumps(card))
 
 
@@ -111,7 +111,8 @@ def test_shipped_weights_are_what_their_card_says(name):
         opened = classifier.open_classifier(shipped.resolve(name, (suffix,)))
         assert (opened.classes, opened.input_size) == (tuple(card["classes"]), card["input_size"])
         assert cards.read(shipped.FOLDER / f"{name}{suffix}")["classes"] == card["classes"]
-    for kind in ("float", "int8"):
-        assert card["metrics"][kind]["split"] not in ("train", card["training"]["val_split"])
+    splits = {card["metrics"]["split"], *(card["evaluation"][kind]["split"] for kind in ("float", "int8"))}
+    assert not splits & {"train", card["training"]["val_split"]}
+    assert card["training"]["stages"]
     assert card["terms"]
     assert card["limits"]

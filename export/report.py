@@ -11,8 +11,6 @@ import datetime
 import functools
 import hashlib
 import json
-import os
-import platform
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -29,6 +27,7 @@ from keras_fer import card as cards
 from keras_fer.command import run
 from keras_fer.errors import InputError
 from keras_fer.files import replacing
+from train import device
 from train.data import DatasetInfo, read_info
 from train.run import fingerprint, write_json
 
@@ -95,7 +94,7 @@ def make(
         "n": info.splits[split].n,
         "counts": info.splits[split].counts,
         "date": datetime.date.today().isoformat(),
-        "machine": f"{_processor()}, {os.cpu_count()} cores",
+        "machine": device.machine(),
         "cpu": cpu,
         "variants": rows,
         "failures": failures,
@@ -200,15 +199,6 @@ def _times(files, out):
 
 def _hash(file):
     return hashlib.sha256(file.read_bytes()).hexdigest()[:16]
-
-
-def _processor():
-    """What the machine calls its processor."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
 
 
 def main(argv: list[str] | None = None) -> None:

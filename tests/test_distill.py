@@ -1,9 +1,6 @@
 """`train.distill`: its losses against numpy, its teachers, their maps, their answers on disk, going on after a kill."""
 
-import csv
 import json
-import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -28,15 +25,7 @@ from train.run import Config
 from train.teacher import load_teacher, resizer
 
 ROOT = Path(__file__).resolve().parents[1]
-SETTINGS = {
-    "input_size": 32,
-    "batch_size": 16,
-    "epochs": 2,
-    "learning_rate": 0.02,
-    "warmup": 0,
-    "ema": 0,
-    "teacher_floor": 0,
-}
+SETTINGS = {"epochs": 2, "ema": 0, "teacher_floor": 0}
 STILL = {"augment.rotation": 0, "augment.scale": "1,1", "augment.shift": 0}
 MAPS = {"feature_weight": 0.5, "feature_maps.conv1": "wide1", "feature_maps.conv2": "wide2"}
 
@@ -70,16 +59,7 @@ def teacher(path: Path, name="wide", classes=tiny.CLASSES, size=32, seed=1, **ca
 
 
 def arguments(data: Path, out: Path, teachers: list[str], *more: str, **settings) -> list[str]:
-    words = [word for key, value in {**SETTINGS, **settings}.items() for word in ("--set", f"{key}={value}")]
-    model = ["--model", "tiny", "--recipe", "drawn", "--data", str(data), "--out", str(out)]
-    return ["--teacher", *teachers, *model, *words, *more]
-
-
-def log(folder: Path) -> list[list[float]]:
-    """The rows of log.csv without the times."""
-    with (folder / "log.csv").open() as file:
-        rows = list(csv.DictReader(file))
-    return [[float(v) for k, v in row.items() if k not in ("seconds", "pictures_per_second")] for row in rows]
+    return ["--teacher", *teachers, *tiny.arguments(data, out, *more, **{**SETTINGS, **settings})]
 
 
 def noise(n=4, size=32) -> np.ndarray:
@@ -255,7 +235,7 @@ def test_a_run_learns_from_two_teachers_and_keeps_no_trace_of_them(data, tmp_pat
     with np.load(folder / "last.npz") as state:
         shapes = [state[name].shape for name in state.files]
     assert (1, 1, 8, 12) in shapes  # the regressor of conv1, which a resumed run needs
-    assert log(folder)[1][0] == 2
+    assert tiny.log(folder)[1]["epoch"] == 2
     teacher(tmp_path / "a.keras", seed=3)
     with pytest.raises(InputError, match=r"a.keras is not the teacher that .*run began with"):
         distill.main(["--resume", str(folder), "--epochs", "3"])
@@ -267,7 +247,7 @@ def test_a_student_follows_its_teacher(data, tmp_path):
     distill.main(
         arguments(data, tmp_path / "run", [weights], distill_weight=1, epochs=8, **{"model_options.dropout": 0})
     )
-    losses = [row[2] for row in log(tmp_path / "run")]
+    losses = [row["loss"] for row in tiny.log(tmp_path / "run")]
     assert losses[-1] < 0.5 * losses[0]
 
 
@@ -276,20 +256,11 @@ def test_killed_run_ends_as_one_that_was_not(data, tmp_path):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     settings = {"epochs": 6, "optimizer": "sgd", "sam_rho": 0.05, **MAPS}
     distill.main(arguments(data, whole, weights, **settings))
-    command = [sys.executable, ROOT / "tests/tiny.py", "distill", *arguments(data, killed, weights[:1], **settings)]
-    # The subprocess knows "tiny" only; a saved model needs no registry.
-    process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE)
-    for line in process.stdout:
-        if b"epoch   2/6" in line:
-            break
-    process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
-    process.stdout.close()
-    assert len(log(killed)) < 6
+    # The other process knows "tiny" only; a saved model needs no registry.
+    tiny.kill_after(2, "distill", arguments(data, killed, weights, **settings))
+    assert len(tiny.log(killed)) < 6
     distill.main(["--resume", str(killed)])
-    np.testing.assert_allclose(log(killed), log(whole), rtol=0, atol=1e-6)
-    for a, b in zip(keras_fer.load(killed).get_weights(), keras_fer.load(whole).get_weights()):
-        np.testing.assert_allclose(a, b, rtol=0, atol=1e-6)
+    tiny.assert_same_run(killed, whole)
 
 
 @pytest.mark.slow
@@ -391,7 +362,8 @@ def test_a_run_with_a_cache_is_the_same_also_when_it_goes_on(data, tmp_path, cap
     assert capsys.readouterr().out.count("kept in") == 2
     fit.main(["--resume", str(tmp_path / "kept"), "--epochs", "2"])
     assert capsys.readouterr().out.count("says of 64 pictures: from") == 2
-    np.testing.assert_allclose(log(tmp_path / "kept"), log(tmp_path / "plain"), rtol=1e-4)
+    kept, plain = ([list(row.values()) for row in tiny.log(tmp_path / name)] for name in ("kept", "plain"))
+    np.testing.assert_allclose(kept, plain, rtol=1e-4)
 
 
 # --- Settings ---

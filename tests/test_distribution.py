@@ -1,7 +1,6 @@
 """Training on several devices and in several processes: the losses of one, one run folder, clear refusals."""
 
 import contextlib
-import csv
 import json
 import os
 import socket
@@ -12,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tiny
+from tiny import arguments
 
 import keras_fer
 from keras_fer import InputError, registry
@@ -37,16 +37,10 @@ def data(tmp_path_factory) -> Path:
     return folder
 
 
-def arguments(data: Path, out: Path, *more: str, **settings) -> list[str]:
-    settings = {"input_size": 32, "batch_size": 16, "learning_rate": 0.02, "warmup": 0, "ema": 0.8, **settings}
-    words = [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
-    return ["--model", "tiny", "--recipe", "drawn", "--data", str(data), "--out", str(out), *words, *more]
-
-
 def losses(folder: Path) -> np.ndarray:
-    with (folder / "log.csv").open() as file:
-        rows = list(csv.DictReader(file))
-    return np.array([[float(row[key]) for key in ("loss", "accuracy", "val_loss", "val_accuracy")] for row in rows])
+    return np.array(
+        [[row[key] for key in ("loss", "accuracy", "val_loss", "val_accuracy")] for row in tiny.log(folder)]
+    )
 
 
 def environment(**more: str) -> dict[str, str]:

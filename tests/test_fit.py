@@ -1,9 +1,7 @@
 """`train.fit`: the run folder, going on after a kill, NaN, fine-tuning, other backends, bad input."""
 
-import csv
 import json
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +10,7 @@ import keras
 import numpy as np
 import pytest
 import tiny
+from tiny import arguments, log
 
 import keras_fer
 from keras_fer import InputError, registry
@@ -20,7 +19,6 @@ from train.data import class_weights, read_info
 from train.transfer import transfer
 
 ROOT = Path(__file__).resolve().parents[1]
-SETTINGS = {"input_size": 32, "batch_size": 16, "learning_rate": 0.02, "warmup": 0, "ema": 0.8, "jit": "off"}
 
 
 @pytest.fixture(autouse=True)
@@ -34,19 +32,6 @@ def data(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("data") / "colours"
     tiny.write_data(folder, train=100, val=30, test=30)
     return folder
-
-
-def arguments(data: Path, out: Path, *more: str, **settings) -> list[str]:
-    """The command line of a small run; `settings` replace those above."""
-    settings = [word for key, value in {**SETTINGS, **settings}.items() for word in ("--set", f"{key}={value}")]
-    return ["--model", "tiny", "--recipe", "drawn", "--data", str(data), "--out", str(out), *settings, *more]
-
-
-def log(folder: Path) -> list[dict[str, float]]:
-    """The rows of log.csv without the times."""
-    with (folder / "log.csv").open() as file:
-        rows = [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
-    return [{k: v for k, v in row.items() if k not in ("seconds", "pictures_per_second")} for row in rows]
 
 
 def test_run_folder_is_complete(data, tmp_path, capsys):
@@ -94,22 +79,10 @@ def test_killed_run_ends_as_one_that_was_not(data, tmp_path, schedule):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     fit.main(arguments(data, whole, "--epochs", "8", **settings))
 
-    command = [sys.executable, ROOT / "tests/tiny.py", "fit", *arguments(data, killed, "--epochs", "8", **settings)]
-    process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE)
-    for line in process.stdout:
-        if b"epoch   3/8" in line:
-            break
-    process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
-    process.stdout.close()
+    tiny.kill_after(3, "fit", arguments(data, killed, "--epochs", "8", **settings))
     assert len(log(killed)) < 8
-
     fit.main(["--resume", str(killed)])
-    np.testing.assert_allclose(
-        [list(row.values()) for row in log(killed)], [list(row.values()) for row in log(whole)], rtol=0, atol=1e-6
-    )
-    for a, b in zip(keras_fer.load(killed).get_weights(), keras_fer.load(whole).get_weights()):
-        np.testing.assert_allclose(a, b, rtol=0, atol=1e-6)
+    tiny.assert_same_run(killed, whole)
 
 
 def test_nan_stops_and_keeps_the_last_good_state(data, tmp_path):

@@ -2,6 +2,7 @@
 
 import os
 import platform
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -49,6 +50,16 @@ def describe() -> dict[str, str]:
         "keras": keras.__version__,
         "tensorflow": tf.__version__,
         "numpy": np.__version__,
-        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+        "machine": machine(),
         "device": name(),
     }
+
+
+def machine() -> str:
+    """The processor's name and the number of its cores."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        processor = next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        processor = platform.processor() or platform.machine()
+    return f"{processor}, {os.cpu_count()} cores"

@@ -18,12 +18,14 @@ setup: .venv/ready$(if $(GPU),-gpu)
 	$(BIN)/pip install --quiet --disable-pip-version-check "tensorflow[and-cuda]==$$($(BIN)/python -c 'from importlib.metadata import version; print(version("tensorflow"))')"
 	@touch $@
 
-# The main job on faces that the project draws: prepare, train, evaluate, recognise. A second call goes on with the first.
+# The main job on faces that the project draws: prepare, train, evaluate, recognise; at last the same faces by the weights
+# that ship. A second call goes on with the first.
 demo: setup
 	$(BIN)/python -m train.fit $(if $(wildcard runs/demo/config.json),--resume runs/demo,--model mit_fusion --out runs/demo)
 	$(BIN)/python -m train.evaluate --weights runs/demo --data data/drawn --out runs/demo/test
 	$(BIN)/python -m train.drawn runs/demo/people.png --scene happiness surprise anger
 	$(BIN)/python -m keras_fer.predict runs/demo/people.png --weights runs/demo --out runs/demo/answer
+	$(BIN)/python -m keras_fer.predict runs/demo/people.png --out runs/demo/shipped
 
 lint: setup
 	$(BIN)/ruff check .
@@ -47,15 +49,14 @@ test-android: setup
 	$(BIN)/python -m pytest -m "slow or not slow" tests/test_android.py tests/test_android_export.py
 
 # An installable APK without Android's SDK; needs a JDK (17 or newer), Maven and Node. It packs the models that were given
-# to export.android or are in WEIGHTS="runs/mit ...", or else the demo's.
+# to export.android or are in WEIGHTS="runs/mit ...", or else the best of those that ship.
 apk: setup $(if $(WEIGHTS),,$(ASSETS))
 	$(if $(WEIGHTS),$(BIN)/python -m export.android --weights $(WEIGHTS))
 	$(BIN)/python -m export.apk
 	$(BIN)/python -m export.apk_models
 
 $(ASSETS): | setup
-	$(MAKE) demo
-	$(BIN)/python -m export.android --weights runs/demo
+	$(BIN)/python -m export.android
 
 clean:
 	rm -rf .venv build dist runs data android_demo/*/target android_demo/apk/build

@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from export.card import LABELS
-from keras_fer import blazeface
+from keras_fer import blazeface, shipped
 from keras_fer.classifier import Classifier, open_classifier
 from keras_fer.command import run
 from keras_fer.errors import InputError
@@ -44,16 +44,18 @@ def main(argv: list[str] | None = None) -> None:
     add = parser.add_argument
     add(
         "--weights",
-        required=True,
         nargs="+",
         metavar="W",
-        help="a .tflite file, or a run folder or .keras file to export; the first is the app's default",
+        help="a .tflite file, the name of weights that ship, or a run folder or .keras file to export; the first is "
+        "the app's default (default: all that ship, the most accurate first)",
     )
     add("--data", type=Path, metavar="DIR", help="faces to calibrate on, from train.prepare: runs become int8 files")
     add("--out", type=Path, default=ASSETS, metavar="DIR", help="the app's assets folder (default: %(default)s)")
     args = parser.parse_args(argv)
 
-    for entry in write_assets(args.weights, args.data, args.out):
+    weights = args.weights or shipped.ranked()
+    files = [str(shipped.resolve(name, (".tflite",))) if name in shipped.names() else name for name in weights]
+    for entry in write_assets(files, args.data, args.out):
         print(f"{entry['id']}: {entry['name']}, {entry['bytes'] / 1e6:.2f} MB")
     print(f"{args.out} is complete; open android_demo in Android Studio and press run")
 

@@ -40,10 +40,9 @@ PAGE = """\
 
 On {data} {split}: {n} pictures, which neither trained the models nor chose an epoch; one view of each, no averaging
 with its mirror image; the standard error is {error:.1f} points. int8 is the .tflite file as phones run it, float the
-.keras
-file that it was made of. {leaks} of the pictures are in the training rows too, pixel by pixel: the third column is
-without them. ECE is the expected calibration error (15 bins), before and after the temperature that was fitted on the
-validation part.
+.keras file that it was made of. {leaks} of the pictures are in the training rows too, pixel by pixel: the third column
+is without them. ECE is the expected calibration error (15 bins) of the int8 file, before and after the temperature that
+was fitted on the validation part.
 
 {accuracy}
 
@@ -79,16 +78,13 @@ def make(info: DatasetInfo, out: Path, others: list[Path] = ()) -> str:
     Raises:
         InputError: no weights ship, or they were measured on other data.
     """
-    cards = {name: shipped.card(name) for name in shipped.names()}
-    if not cards:
-        raise InputError("no weights ship with this version of keras_fer; export.ship puts them there")
+    cards = {name: shipped.card(name) for name in shipped.ranked()}
     measured = {name: found["evaluation"]["int8"] for name, found in cards.items()}
     places = {(result["data"], result["split"], result["n"]) for result in measured.values()}
     if len(places) > 1 or next(iter(places))[0] != info.name:
         found = "; ".join(" ".join(map(str, place)) for place in sorted(places))
         raise InputError(f"the weights were measured on {found}; expected one split of {info.name}")
     split = next(iter(places))[1]
-    cards = dict(sorted(cards.items(), key=lambda item: -item[1]["evaluation"]["int8"]["accuracy"]))
     peers = {path.stem: evaluate.measure(open_classifier(path), info, split) for path in others}
     best = max(result["accuracy"] for result in measured.values())
     n = next(iter(places))[2]

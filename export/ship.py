@@ -14,12 +14,13 @@ from pathlib import Path
 
 import keras_fer
 from export import accuracy, tflite
+from keras_fer import card as cards
 from keras_fer import shipped
 from keras_fer.classifier import open_classifier
 from keras_fer.command import run
 from keras_fer.errors import InputError
 from keras_fer.files import replacing
-from keras_fer.saving import find
+from keras_fer.saving import find, update_card
 from train import evaluate
 from train.data import DatasetInfo, read_info
 from train.run import CONFIG, LOG, read_config
@@ -33,13 +34,13 @@ REPORTED = (
 CURVE = ("loss", "accuracy", "val_loss", "val_accuracy")
 """What of each epoch of a run's log."""
 
-TERMS = {
+LICENCES = {
     "fer2013": "FER2013's pictures were gathered from the web for a research competition (Goodfellow et al., 2013); "
     "no licence is granted for them, and what that means for weights trained on them is not settled. FER+'s votes, "
     "where they were used, are under the MIT licence.",
     "drawn": "Drawn by this project; free to use.",
 }
-"""What the training data's publishers allow, by the name of the set."""
+"""What the training data's publishers allow, and so the weights' licence, by the name of the set."""
 
 
 def ship(
@@ -63,19 +64,21 @@ def ship(
         The card.
 
     Raises:
-        InputError: the split chose the epoch or was trained on, no terms are known for the data, or the weights, the
+        InputError: the split chose the epoch or was trained on, no licence is known for the data, or the weights, the
             data or the exported file are not what they should be.
     """
-    model = keras_fer.load(weights)
-    trained = {"train", model.card.get("val_split", "val")}
+    trained_card = cards.read(find(weights))
+    trained = {"train", trained_card.get("val_split", "val")}
     if info.aliases.get(split, split) in {info.aliases.get(part, part) for part in trained}:
         raise InputError(f"{split} of {info.name} trained {weights} or chose its epoch; report another --split")
-    if info.name not in TERMS:
-        raise InputError(f"no terms are known for {info.name}; known are those of {', '.join(TERMS)} (export.ship)")
-    name = name or f"{model.card['model']}-{info.name}"
+    if info.name not in LICENCES:
+        raise InputError(f"no licence is known for {info.name}; known are those of {', '.join(LICENCES)} (export.ship)")
+    name = name or f"{trained_card['model']}-{info.name}"
     with tempfile.TemporaryDirectory() as temporary:
         files = {suffix: Path(temporary, name + suffix) for suffix in (".keras", ".tflite")}
         shutil.copyfile(find(weights), files[".keras"])
+        update_card(files[".keras"], {"name": name, "licence": LICENCES[info.name]})
+        model = keras_fer.load(files[".keras"])
         card = tflite.export(
             model,
             "qat" if qat_run else "int8",
@@ -86,8 +89,6 @@ def ship(
             qat_run=qat_run,
         )
         card |= {
-            "name": name,
-            "terms": TERMS[info.name],
             "evaluation": {
                 "float": _evaluation(open_classifier(files[".keras"]), info, split),
                 "int8": _evaluation(open_classifier(files[".tflite"]), info, split),

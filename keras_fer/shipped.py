@@ -38,15 +38,20 @@ def card(name: str) -> dict:
     return found
 
 
-def default() -> str:
-    """The name of the weights to use when none are asked for: the most accurate in int8, as their cards say.
+def ranked() -> list[str]:
+    """The names of the weights that ship, the most accurate in int8 first, as their cards say.
 
     Raises:
         InputError: none ship.
     """
     if not names():
         raise InputError("no weights ship with this version of keras_fer: name a run folder or a trained model's file")
-    return max(names(), key=lambda name: card(name)["metrics"]["file"]["accuracy"])
+    return sorted(names(), key=lambda name: -card(name)["metrics"]["file"]["accuracy"])
+
+
+def default() -> str:
+    """The name of the weights to use when none are asked for: the first of `ranked`."""
+    return ranked()[0]
 
 
 def resolve(weights: str | os.PathLike, formats: Sequence[str]) -> Path:

@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory) -> Path:
-    """Noisy colours under a name whose terms are known."""
+    """Noisy colours under a name whose licence is known."""
     folder = tmp_path_factory.mktemp("data") / "colours"
     info = tiny.write_data(folder, train=60, val=9, public=30)
     write_info(dataclasses.replace(info, name="drawn", aliases={"test": "public"}))
@@ -82,7 +82,7 @@ def test_ships_what_it_measured(data, run, tmp_path, monkeypatch):
     assert [stage["hours"] for stage in card["training"]["stages"]] == [1.0, 1.0]
     assert card["training"]["stages"][0]["curve"]["val_accuracy"] == [0.5, 0.5]
     assert card["quantization"]["calibration"]["split"] == "train"
-    assert all(card[key] for key in ("terms", "limits", "licence", "crop"))
+    assert all(card[key] for key in ("limits", "licence", "crop"))
     info = read_info(data)
     for kind, suffix in (("float", ".keras"), ("int8", ".tflite")):
         path = shipped.resolve("tiny-drawn", (suffix,))
@@ -102,9 +102,9 @@ def test_pictures_that_made_the_weights_do_not_measure_them(data, run, tmp_path,
     assert not list(tmp_path.iterdir())
 
 
-def test_terms_must_be_known(data, run, tmp_path):
+def test_the_licence_must_be_known(data, run, tmp_path):
     info = dataclasses.replace(read_info(data), name="colours")
-    with pytest.raises(InputError, match="no terms are known for colours; known are those of fer2013"):
+    with pytest.raises(InputError, match="no licence is known for colours; known are those of fer2013"):
         ship.ship(str(run), info, "public", folder=tmp_path)
 
 

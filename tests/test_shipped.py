@@ -51,6 +51,7 @@ def test_the_most_accurate_is_the_default(weights, tmp_path, capsys):
     put(weights, "a-fer2013", 0.6, ".tflite")
     put(weights, "b-fer2013", 0.7, ".tflite")
     put(weights, "c-fer2013", 0.65, ".tflite")
+    assert shipped.ranked() == ["b-fer2013", "c-fer2013", "a-fer2013"]
     assert shipped.default() == "b-fer2013"
     portrait, _ = scene(0, size=(200, 200), faces=["happiness"])
     (face,) = keras_fer.Recognizer()((portrait * (1, 0.3, 0.3)).astype(np.uint8)).faces
@@ -114,5 +115,6 @@ def test_shipped_weights_are_what_their_card_says(name):
     splits = {card["metrics"]["split"], *(card["evaluation"][kind]["split"] for kind in ("float", "int8"))}
     assert not splits & {"train", card["training"]["val_split"]}
     assert card["training"]["stages"]
-    assert card["terms"]
+    assert card["licence"]
+    assert card["name"] == name
     assert card["limits"]

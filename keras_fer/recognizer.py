@@ -18,6 +18,7 @@ from keras_fer.crop import crop
 from keras_fer.errors import InputError
 from keras_fer.faces import Face, FaceFinder
 from keras_fer.images import read_rgb
+from keras_fer.optional import need
 
 
 @dataclass(frozen=True)
@@ -115,3 +116,18 @@ class Recognizer:
             model.classes,
             dict(zip(("detect", "crop", "classify"), (np.diff(times) * 1000).tolist())),
         )
+
+    def draw(self, picture: np.ndarray | str | os.PathLike):
+        """What `__call__` finds in a picture, as a picture: boxes on the faces, and a bar for each expression.
+
+        Returns:
+            A Pillow image; `.save(path)` writes it (`keras_fer.draw.annotate`).
+
+        Raises:
+            InputError: as `__call__`; Pillow is not installed.
+        """
+        from keras_fer.draw import annotate  # which knows this module
+
+        Image = need("PIL.Image")
+        picture = picture if isinstance(picture, np.ndarray) else read_rgb(picture)
+        return Image.fromarray(annotate(picture, self(picture)))

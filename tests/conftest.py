@@ -45,3 +45,15 @@ def exported(tmp_path_factory) -> tuple[Path, dict]:
 def pictures() -> np.ndarray:
     """Two small pictures of noise, `(2, 64, 64, 3)` uint8: for whatever holds on all inputs."""
     return np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), np.uint8)
+
+
+@pytest.fixture
+def tiny_model(monkeypatch):
+    """The registry with `tiny` in it, for one test; and with what that test registers."""
+    import tiny  # brings TensorFlow along
+
+    from keras_fer import registry
+
+    for name in ("_MODELS", "_METHODS"):
+        monkeypatch.setattr(registry, name, dict(getattr(registry, name)))
+    registry.register_model(tiny.tiny)

@@ -5,13 +5,10 @@ import re
 import pytest
 import tiny
 
-from keras_fer import registry
 from train import benchmark_input
 
 
-def test_both_speeds_and_their_ratio_are_printed(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(registry, "_MODELS", dict(registry._MODELS))
-    registry.register_model(tiny.tiny)
+def test_both_speeds_and_their_ratio_are_printed(tmp_path, tiny_model, capsys):
     tiny.write_data(tmp_path / "data", train=40)
     settings = [word for setting in ("input_size=32", "batch_size=8", "jit=off") for word in ("--set", setting)]
     command = ["--data", str(tmp_path / "data"), "--model", "tiny", "--recipe", "drawn", "--seconds", "0.2", *settings]

@@ -19,9 +19,7 @@ from train import calibrate, metrics
 
 
 @pytest.fixture
-def weights(tmp_path, monkeypatch):
-    monkeypatch.setattr(registry, "_MODELS", dict(registry._MODELS))
-    registry.register_model(tiny.tiny)
+def weights(tmp_path, tiny_model):
     keras.utils.set_random_seed(0)
     card = {"model": "tiny", "classes": list(tiny.CLASSES), "input_size": 32, "epoch": 3}
     keras_fer.save(registry.create_model("tiny", 3, 32), tmp_path / "best.keras", card)

@@ -38,9 +38,8 @@ def wide(x, num_classes):
 
 
 @pytest.fixture(autouse=True)
-def _models(monkeypatch):
-    monkeypatch.setattr(registry, "_MODELS", dict(registry._MODELS))
-    registry.register_model(tiny.tiny), registry.register_model(wide)
+def _models(tiny_model):
+    registry.register_model(wide)
 
 
 @pytest.fixture(scope="module")

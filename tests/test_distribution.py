@@ -14,7 +14,7 @@ import tiny
 from tiny import arguments
 
 import keras_fer
-from keras_fer import InputError, registry
+from keras_fer import InputError
 from keras_fer.classifier import open_classifier
 from train import device, distribution, fit, run
 from train.augment import Augment
@@ -22,11 +22,7 @@ from train.data import read_info, training_batches
 
 ROOT = Path(__file__).resolve().parents[1]
 
-
-@pytest.fixture(autouse=True)
-def _tiny_model(monkeypatch):
-    monkeypatch.setattr(registry, "_MODELS", dict(registry._MODELS))
-    registry.register_model(tiny.tiny)
+pytestmark = pytest.mark.usefixtures("tiny_model")
 
 
 @pytest.fixture(scope="module")

@@ -21,12 +21,7 @@ from train.prepared import DatasetInfo, Split, encode_example, write_info
 from train.recipes import Recipe
 from train.votes import VotesModel
 
-
-@pytest.fixture(autouse=True)
-def _tiny_model(monkeypatch):
-    monkeypatch.setattr(registry, "_MODELS", dict(registry._MODELS))
-    monkeypatch.setattr(registry, "_METHODS", dict(registry._METHODS))
-    registry.register_model(tiny.tiny)
+pytestmark = pytest.mark.usefixtures("tiny_model")
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,7 @@ import tensorflow as tf
 
 from train import device
 
-CPU_CHANNELS = {"float32": 4}
-HALF_CHANNELS = 16
+CPU_CHANNELS = {"float32": 4, "bfloat16": 16, "float16": 16}
 """The CPU's kernel is fast for multiples of these only; for others it is slower than Keras' operations."""
 
 
@@ -19,7 +18,8 @@ def fuse_batch_norm(model: keras.Model) -> None:
     for layer in model._flatten_layers():
         if type(layer) is not keras.layers.BatchNormalization or not layer.scale or not layer.center or layer.renorm:
             continue
-        if device.has_gpu() or layer.gamma.shape[0] % CPU_CHANNELS.get(layer.compute_dtype, HALF_CHANNELS) == 0:
+        multiple = 1 if device.has_gpu() else CPU_CHANNELS.get(layer.compute_dtype)
+        if multiple and layer.gamma.shape[0] % multiple == 0:
             layer.call = _fused(layer, layer.call)
 
 

@@ -223,7 +223,7 @@ def _training_table(cards):
                 [
                     "" if number else name,
                     stage["recipe"],
-                    *(str(settings[key]) for key in ("input_size",)),
+                    str(settings["input_size"]),
                     ", ".join(teacher.split(",")[0] for teacher in stage["teachers"]),
                     str(settings["batch_size"]),
                     f"{settings['learning_rate']:g}",

@@ -206,6 +206,7 @@ def _pair(values):
 def _training_table(cards):
     header = [
         "weights",
+        "run",
         "recipe",
         "pixels",
         "teacher",
@@ -222,6 +223,7 @@ def _training_table(cards):
             rows.append(
                 [
                     "" if number else name,
+                    stage["run"],
                     stage["recipe"],
                     str(settings["input_size"]),
                     ", ".join(teacher.split(",")[0] for teacher in stage["teachers"]),
@@ -232,6 +234,9 @@ def _training_table(cards):
                     _percent(max(stage["curve"]["val_accuracy"])),
                 ]
             )
+        if "average" in found["training"]:
+            mean = "mean of the weights of " + " and ".join(one.split(",")[0] for one in found["training"]["average"])
+            rows.append(["", mean, *[""] * (len(header) - 3), _percent(found["training"]["val_accuracy"])])
     return table(header, rows, markdown=True)
 
 

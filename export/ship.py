@@ -22,6 +22,7 @@ from keras_fer.errors import InputError
 from keras_fer.files import replacing
 from keras_fer.saving import find, update_card
 from train import evaluate
+from train.average import RECORD
 from train.data import DatasetInfo, read_info
 from train.run import CONFIG, LOG, read_config
 
@@ -108,14 +109,19 @@ def ship(
 def stages(weights: Path) -> list[dict]:
     """How weights came to be, the first run first: each run that the next one started from, and its whole curve.
 
-    Empty for weights that are no run folder; a run that is gone, or was no run, ends the list.
+    Those of an average are the stages of what it was made of, each once. Empty for weights that are no run folder; a
+    run that is gone, or was no run, ends the list.
     """
+    if (weights / RECORD).is_file():
+        every = [stage for one in json.loads((weights / RECORD).read_text())["weights"] for stage in stages(Path(one))]
+        return [stage for i, stage in enumerate(every) if stage not in every[:i]]
     if not (weights / CONFIG).is_file():
         return []
     config, record = read_config(weights)
     with (weights / LOG).open() as file:
         rows = list(csv.DictReader(file))
     stage = {
+        "run": weights.name,
         "recipe": config.recipe_name,
         "settings": record["recipe"],
         "seed": config.seed,

@@ -95,6 +95,17 @@ def test_ships_what_it_measured(data, run, tmp_path, monkeypatch):
     assert f"tiny-drawn.tflite: {card['bytes']['.tflite'] / 1e6:.2f} MB" in done.stdout
 
 
+def test_an_average_has_the_stages_of_all_its_models(data, run, tmp_path):
+    """Each once: both went on from the same run."""
+    other = tmp_path / "other"
+    shutil.copytree(run, other)
+    record = json.loads((other / "config.json").read_text())
+    (other / "config.json").write_text(json.dumps(record | {"seed": 1}))
+    (tmp_path / "average.json").write_text(json.dumps({"weights": {str(run): "", str(other): ""}}))
+    found = [(stage["run"], stage["seed"]) for stage in ship.stages(tmp_path)]
+    assert found == [(run.parent.name, 0), ("next", 0), ("other", 1)]
+
+
 @pytest.mark.parametrize("split", ["train", "val"])
 def test_pictures_that_made_the_weights_do_not_measure_them(data, run, tmp_path, split):
     with pytest.raises(InputError, match=rf"{split} of drawn trained .* or chose its epoch"):

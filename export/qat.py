@@ -27,9 +27,9 @@ from tqdm import tqdm
 
 import keras_fer
 from export import pictures, quantize
+from export.conversion import convert
 from export.deploy import deployable
 from export.fake_quant import Student, make_student, steps_off
-from export.tflite import CALIBRATION_FACES, convert
 from keras_fer.classifier import temperature
 from keras_fer.command import run as run_command
 from keras_fer.errors import InputError
@@ -117,7 +117,7 @@ def start(config: Config, info: DatasetInfo, dtype: str = "uint8") -> tuple[Stud
     teacher = keras_fer.load(config.init)
     model = deployable(teacher)
     content = convert(model, dtype, temperature(teacher.card))
-    faces = pictures.stratified(info, "train", CALIBRATION_FACES, config.recipe.input_size).astype(dtype)
+    faces = pictures.stratified(info, "train", quantize.CALIBRATION_FACES, config.recipe.input_size).astype(dtype)
     ranges = quantize.calibrate(content, faces)
     return make_student(model, content, ranges, faces[0], config.keep_float), teacher
 

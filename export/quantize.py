@@ -29,6 +29,9 @@ two maps; and functions of one number, which stay float in the file and which XN
 SATURATION = {"LOGISTIC": (-8.0, 8.0), "GELU": (-4.0, np.inf)}
 """Beyond these inputs a function's value moves by less than an int8 step of its output; steps spent there are lost."""
 
+CALIBRATION_FACES = 32
+"""How many pictures of each class the ranges are measured on."""
+
 Ranges = dict[str, tuple[float, float]]
 
 

@@ -20,7 +20,7 @@ import numpy as np
 from tqdm import tqdm
 
 import keras_fer
-from export import accuracy, arm64, benchmark, onnx, page, phone_cost, pictures, tflite, verify
+from export import accuracy, arm64, benchmark, conversion, onnx, page, phone_cost, pictures, tflite, verify
 from export import card as export_cards
 from export.card import PHONE_COST
 from keras_fer import card as cards
@@ -122,7 +122,7 @@ def _reference(model, info, split, out):
 def _export_all(model, info, expected, out):
     """The variants, and for those that cannot be made the reasons."""
     faces = pictures.for_verification(info, model.classes, model.input_shape[1])
-    content = functools.cache(lambda: tflite.float_content(model))
+    content = functools.cache(lambda: conversion.float_content(model))
 
     def to_tflite(scheme):
         return lambda file: tflite.export(model, scheme, file, info, expected=expected, content=content())

@@ -16,7 +16,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import keras_fer
-from export import benchmark, card, phone_cost, tflite
+from export import benchmark, card, conversion, phone_cost
 from export.arm64 import CPUS
 from keras_fer import shipped
 from keras_fer.classifier import open_classifier
@@ -181,7 +181,7 @@ def _cost_table(cards):
         files = {}
         for name in cards:
             files[name] = Path(temporary, f"{name}.tflite"), shipped.resolve(name, (".tflite",))
-            files[name][0].write_bytes(tflite.float_content(keras_fer.load(shipped.resolve(name, (".keras",)))))
+            files[name][0].write_bytes(conversion.float_content(keras_fer.load(shipped.resolve(name, (".keras",)))))
         timed = iter(benchmark.benchmark([file for pair in files.values() for file in pair]))
         for name, pair in files.items():
             costs = [

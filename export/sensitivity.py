@@ -22,9 +22,9 @@ from tqdm import tqdm
 
 import keras_fer
 from export import litert, pictures, quantize
+from export.conversion import convert
 from export.deploy import deployable
 from export.matching import Matching
-from export.tflite import CALIBRATION_FACES, convert
 from keras_fer.command import run
 from keras_fer.errors import InputError
 from keras_fer.inspect import count_macs, trace
@@ -62,7 +62,7 @@ def measure(model: keras.Model, info: DatasetInfo, split: str, per_class: int, b
     size = model.input_shape[1]
     deployed = deployable(model)
     content = convert(deployed)
-    calibration = pictures.stratified(info, "train", CALIBRATION_FACES, size)
+    calibration = pictures.stratified(info, "train", quantize.CALIBRATION_FACES, size)
     ranges = quantize.calibrate(content, calibration)
     faces, labels = pictures.stratified_with_labels(info, split, per_class, size)
     exact = litert.content_runner(content)(faces)

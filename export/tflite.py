@@ -10,15 +10,13 @@ from pathlib import Path
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 import keras_fer
 from export import accuracy, arm64, card, flatbuffer, litert, phone_cost, pictures, quantize, verify
+from export.conversion import float_content
 from export.deploy import deployable
 from export.matching import Matching
-from export.serving import serving_module
 from export.verify import Tolerance
-from keras_fer.classifier import temperature
 from keras_fer.command import run
 from keras_fer.errors import InputError
 from keras_fer.files import replacing
@@ -37,9 +35,6 @@ moves the weights, so its file is held to the graph that was trained, too.)"""
 
 MOST_STEPS = 2
 """Between a layer of the trained graph and the file, given the same inputs: float arithmetic tips a rare rounding."""
-
-CALIBRATION_FACES = 32
-"""For each class."""
 
 PARTITIONS_HELP = "into how many pieces XNNPACK, phones' fast kernels, may take the file apart (default: %(default)s)"
 
@@ -97,7 +92,7 @@ def export(
     if scheme == "int8":
         if info is None:
             raise InputError("int8 needs --data: the ranges of the activations are measured on real faces")
-        faces = pictures.stratified(info, "train", CALIBRATION_FACES, size).astype(dtype)
+        faces = pictures.stratified(info, "train", quantize.CALIBRATION_FACES, size).astype(dtype)
         ranges = quantize.calibrate(content, faces)
         products = Matching(deployable(model), content, faces[0]).products() if keep_float else {}
         if missing := [name for name in keep_float if name not in products]:
@@ -126,25 +121,6 @@ def export(
         verify.check_card(temporary, model)
     card.write_beside(out, made)
     return made
-
-
-def float_content(model: keras.Model, dtype: str = "uint8") -> bytes:
-    """The float .tflite file of a model as `keras_fer.load` returns it, rewritten for phones."""
-    return convert(deployable(model), dtype, temperature(model.card))
-
-
-def convert(model: keras.Model, dtype: str = "uint8", softened: float = 1.0) -> bytes:
-    """A float .tflite file: one picture in, probabilities out, builtin operators.
-
-    Args:
-        model: gives logits.
-        dtype: of the input.
-        softened: the temperature of the softmax.
-    """
-    module = serving_module(model, 1, dtype, softened)
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([module.classify.get_concrete_function()], module)
-    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
-    return converter.convert()
 
 
 def check(

@@ -5,7 +5,7 @@ import functools
 import numpy as np
 
 from keras_fer.optional import need
-from keras_fer.recognizer import FaceExpression, Recognition
+from keras_fer.recognition import FaceExpression, Recognition
 
 # Okabe and Ito's colours, which people with colour-blindness tell apart; names are always written beside them.
 COLOURS = {

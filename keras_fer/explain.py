@@ -14,7 +14,8 @@ from keras_fer.explanation import METHODS, explain
 from keras_fer.files import replacing
 from keras_fer.images import read_rgb
 from keras_fer.optional import need
-from keras_fer.recognizer import FaceExpression, Recognizer
+from keras_fer.recognition import FaceExpression
+from keras_fer.recognizer import Recognizer
 
 
 def main(argv: list[str] | None = None) -> None:

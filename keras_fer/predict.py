@@ -18,7 +18,8 @@ from keras_fer.draw import annotate, percent
 from keras_fer.errors import InputError
 from keras_fer.files import replacing
 from keras_fer.optional import need
-from keras_fer.recognizer import Recognition, Recognizer
+from keras_fer.recognition import Recognition
+from keras_fer.recognizer import Recognizer
 from keras_fer.tracking import Tracker
 
 PICTURE_LEVELS, VIDEO_LEVELS = 3, 2

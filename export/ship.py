@@ -1,6 +1,6 @@
 """Put a trained run among the weights that ship: `python -m export.ship --weights RUN --data DIR`.
 
-It writes NAME.keras, the same model as int8 NAME.tflite, and NAME.json, their card with the SHA-256 of both, how they
+It writes NAME.keras, the model as int8 NAME.tflite, and NAME.json, their card with the SHA-256 of both, how they
 were trained, and what they reach, float and int8, on a split that neither trained the model nor chose its epoch
 (`keras_fer.shipped`).
 """
@@ -65,8 +65,8 @@ def ship(
         The card.
 
     Raises:
-        InputError: the split chose the epoch or was trained on, no licence is known for the data, or the weights, the
-            data or the exported file are not what they should be.
+        InputError: the split chose the epoch or was trained on, no licence is known for the data, `qat_run` started
+            from other weights, or the weights, the data or the exported file are not what they should be.
     """
     trained_card = cards.read(find(weights))
     trained = {"train", trained_card.get("val_split", "val")}
@@ -74,6 +74,10 @@ def ship(
         raise InputError(f"{split} of {info.name} trained {weights} or chose its epoch; report another --split")
     if info.name not in LICENCES:
         raise InputError(f"no licence is known for {info.name}; known are those of {', '.join(LICENCES)} (export.ship)")
+    if qat_run:
+        from export import qat  # the toolkit takes seconds to import
+
+        qat.require_start(qat_run, weights)
     name = name or f"{trained_card['model']}-{info.name}"
     with tempfile.TemporaryDirectory() as temporary:
         files = {suffix: Path(temporary, name + suffix) for suffix in (".keras", ".tflite")}
@@ -122,6 +126,7 @@ def stages(weights: Path) -> list[dict]:
         rows = list(csv.DictReader(file))
     stage = {
         "run": weights.name,
+        "init": Path(config.init).name if config.init else None,
         "recipe": config.recipe_name,
         "settings": record["recipe"],
         "seed": config.seed,

@@ -1,8 +1,8 @@
-"""Trained weights that come with the package, by name: `keras_fer.load("plain_cnn-fer2013")`, without a network.
+"""Trained weights that come with the package, by name: `keras_fer.load("plain_cnn-fer2013")`, offline.
 
-A name stands for files in `keras_fer/weights/`: NAME.keras, the same model as NAME.tflite in int8, and NAME.json, the
+A name stands for files in `keras_fer/weights/`: NAME.keras, the model in int8 as NAME.tflite, and NAME.json, the
 card of both, which `export.ship` writes. The card holds, besides what `keras_fer.card` requires, the SHA-256 of each
-file, what the model was trained on and under which terms, and its accuracy in float and in int8.
+file, what the model was trained on, its licence, and its accuracy in float and in int8.
 """
 
 import hashlib

@@ -78,11 +78,14 @@ def test_refuses_what_differs(info, make, tmp_path, other, message):
 def test_refuses_one_model_other_shapes_and_a_full_folder(info, make, tmp_path):
     run = make("a", 1)
     with pytest.raises(InputError, match="1 model to be averaged; expected at least two"):
-        average.average([run], info, tmp_path / "mean")
+        average.average([run, run], info, tmp_path / "mean")
     wide = make("b", 2)
     model = registry.create_model("tiny", 3, tiny.SIZE, norm=0.0)
     keras_fer.save(model, f"{wide}/best.keras", keras_fer.load(run).card)
     with pytest.raises(InputError, match=r"b has weights of other shapes than .*a"):
         average.average([run, wide], info, tmp_path / "mean")
     with pytest.raises(InputError, match="a already holds a model"):
-        average.average([run, run], info, tmp_path / "a")
+        average.average([run, wide], info, tmp_path / "a")
+    strangers = [make(name, 3, data_fingerprint="other") for name in ("c", "d")]
+    with pytest.raises(InputError, match=r"c was not trained on .*colours"):
+        average.average(strangers, info, tmp_path / "mean")

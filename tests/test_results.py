@@ -1,5 +1,8 @@
 """The page about the weights that ship: every one is there, with the figures of its card."""
 
+from pathlib import Path
+from types import SimpleNamespace
+
 import pytest
 
 from export import results
@@ -13,9 +16,21 @@ def info(name, folder):
 
 
 def test_the_page_has_every_weight(tmp_path, monkeypatch):
-    # Conversion, timing and counting have tests of their own.
+    """And a peer's, measured on the same split."""
+    # Conversion, timing, counting and measuring have tests of their own.
     monkeypatch.setattr(results, "_cost_table", lambda cards: "the costs")
-    page = results.make(info("fer2013", tmp_path), tmp_path)
+    asked = []
+
+    def measure(classifier, data, split):
+        asked.append((classifier, split))
+        return shipped.card(shipped.default())["evaluation"]["int8"] | {"accuracy": 0.4321}
+
+    monkeypatch.setattr(results.evaluate, "measure", measure)
+    monkeypatch.setattr(results, "open_classifier", lambda path: SimpleNamespace(name=f"{path.stem}==1.0"))
+    page = results.make(info("fer2013", tmp_path), tmp_path, [Path("peer.tflite")])
+    assert asked == [(SimpleNamespace(name="peer==1.0"), "public")]
+    (row,) = [row for row in page.splitlines() if row.startswith("| peer==1.0") and "43.21" in row]
+    assert [cell.strip() for cell in row.split("|")][1:5] == ["peer==1.0", "", "", "43.21"]
     assert (tmp_path / "results.md").read_text() == page
     assert (tmp_path / "results.png").stat().st_size > 10_000
     rows = page.splitlines()

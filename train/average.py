@@ -19,7 +19,7 @@ from keras_fer.errors import InputError
 from keras_fer.saving import BEST
 from train import evaluate
 from train.data import DatasetInfo, evaluation_batches, read_info
-from train.run import weights_hash, write_json
+from train.run import fingerprint, weights_hash, write_json
 
 RECORD = "average.json"
 """What an averaged model was made of; its folder holds this and the weights, as a run folder does."""
@@ -42,21 +42,24 @@ def average(
     Args:
         weights: two or more run folders or `.keras` files.
         info: what the models were trained on.
-        limit: how many pictures the statistics take.
+        limit: how many pictures the statistics take, in training mode (the dropout's masks are the same each time).
 
     Returns:
         The card of the mean; `average` names what it is made of, `val_accuracy` was measured.
 
     Raises:
-        InputError: fewer than two models, models that differ in more than their weights, data with other classes, or
+        InputError: fewer than two models, models that differ in more than their weights, other data than theirs, or
             `out` holds a model already.
     """
-    if len(weights) < 2:
-        raise InputError(f"{len(weights)} model to be averaged; expected at least two")
+    if len(set(weights)) < 2:
+        raise InputError(f"{len(set(weights))} model to be averaged; expected at least two")
     if (out / BEST).exists():
         raise InputError(f"{out} already holds a model; choose another --out")
     models = [keras_fer.load(one) for one in weights]
     model, *others = models
+    trained_on = model.card.get("data_fingerprint")
+    if trained_on and trained_on != fingerprint(info):
+        raise InputError(f"{weights[0]} was not trained on {info.path}, or it has been prepared anew since")
     for name, other in zip(weights[1:], others):
         _check_alike(weights[0], model, name, other)
     model.set_weights([np.mean(arrays, axis=0) for arrays in zip(*(one.get_weights() for one in models))])
@@ -89,6 +92,7 @@ def _measure_statistics(model, info, batch_size, limit):
     layers = [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]
     if not layers:
         return
+    keras.utils.set_random_seed(0)
     momenta = [layer.momentum for layer in layers]
     size = model.card["input_size"]
     batches = evaluation_batches(info, "train", batch_size=batch_size, input_size=size, limit=limit)

@@ -20,6 +20,7 @@ import keras_fer
 from keras_fer.command import run
 from train import device, recipes
 from train.data import DatasetInfo, read_info, training_batches
+from train.fused import fuse_batch_norm
 from train.loop import make_model
 from train.optim import make_loss, make_optimizer
 from train.run import Config
@@ -93,6 +94,7 @@ def training_step(config: Config, info: DatasetInfo) -> Callable[[], object]:
     """A function that trains the model on the same batch again and again, and waits for the loss."""
     recipe = config.recipe
     model = make_model(config, info, device.dtype_policy(recipe.mixed_precision))
+    fuse_batch_norm(model)
     model.compile(
         optimizer=make_optimizer(recipe, model, steps_per_epoch=1000),
         loss=make_loss(recipe),

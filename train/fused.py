@@ -14,7 +14,9 @@ CPU_CHANNELS = {"float32": 4, "bfloat16": 16, "float16": 16}
 
 
 def fuse_batch_norm(model: keras.Model) -> None:
-    """Let the batch normalisations of `model` that gain by it train by the fused kernel."""
+    """Let the batch normalisations of `model` that gain by it train by the fused kernel, if TensorFlow trains it."""
+    if device.BACKEND != "tensorflow":
+        return
     for layer in model._flatten_layers():
         if type(layer) is not keras.layers.BatchNormalization or not layer.scale or not layer.center or layer.renorm:
             continue

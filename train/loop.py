@@ -62,7 +62,7 @@ def fit(
         if config.init and not (folder / run.STATE).exists():
             print(f"init from {config.init}: {transfer(keras_fer.load(config.init), network, info.classes)}")
 
-        if device.BACKEND == "tensorflow" and not strategy:
+        if not strategy:
             fuse_batch_norm(network)
         model = _trained(network, config, info)
         model.compile(

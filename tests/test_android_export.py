@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from export import android, card
-from keras_fer import blazeface
+from keras_fer import blazeface, shipped
 from keras_fer.classifier import open_classifier
 from keras_fer.errors import InputError
 from train.drawn import draw
@@ -27,6 +27,17 @@ def write_tflite(path, size=32, seed=0):
     path.write_bytes(tf.lite.TFLiteConverter.from_concrete_functions([classify.get_concrete_function()]).convert())
     card.append(path, {"model": "dense", "classes": CLASSES, "input_size": size})
     return path
+
+
+@pytest.mark.skipif(not shipped.names(), reason="no weights ship")
+def test_without_weights_all_that_ship_are_packed(tmp_path):
+    android.main(["--out", str(tmp_path / "assets")])
+    index = json.loads((tmp_path / "assets/models/index.json").read_text())["models"]
+    assert [entry["id"] for entry in index] == shipped.ranked()
+    for entry in index:
+        assert (tmp_path / f"assets/models/{entry['id']}.tflite").read_bytes() == shipped.resolve(
+            entry["id"], (".tflite",)
+        ).read_bytes()
 
 
 @pytest.fixture(scope="module")

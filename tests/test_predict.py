@@ -100,6 +100,15 @@ def test_a_path_is_as_good_as_an_array(recognize, pair):
     assert from_path.milliseconds.keys() == {"detect", "crop", "classify"}
 
 
+def test_draws_what_it_recognises(recognize, pair):
+    picture = np.asarray(Image.open(pair))
+    for source in (pair, picture):
+        drawn = np.asarray(recognize.draw(source))
+        # All but the milliseconds, which are not drawn, is the same each time.
+        np.testing.assert_array_equal(drawn, annotate(picture, recognize(picture)))
+    assert not np.array_equal(drawn[:, : picture.shape[1]], picture)
+
+
 def test_refuses_arrays_that_are_no_pictures(recognize):
     for array in (np.zeros((9, 9)), np.zeros((9, 9, 3)), np.zeros((0, 9, 3), np.uint8), np.zeros((9, 9, 4), np.uint8)):
         with pytest.raises(InputError, match="expected a uint8 picture"):

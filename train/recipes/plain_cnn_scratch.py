@@ -5,7 +5,8 @@
 
 SGD with Nesterov momentum, a warm-up and averaged weights, moderate augmentation.
 
-The weights that ship were made by it: docs/training_weights.md has the commands, docs/results.md the figures.
+The weights that ship were made by it, with a width of 32: 65.3 % on PublicTest after 21 core-minutes at 32 px, 68.3 %
+after 33 more at 48 px. docs/training_weights.md has the commands, docs/results.md the figures.
 """
 
 import dataclasses

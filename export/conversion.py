@@ -5,23 +5,21 @@ import tensorflow as tf
 
 from export.deploy import deployable
 from export.serving import serving_module
-from keras_fer.classifier import temperature
 
 
 def float_content(model: keras.Model, dtype: str = "uint8") -> bytes:
     """The float .tflite file of a model as `keras_fer.load` returns it, rewritten for phones."""
-    return convert(deployable(model), dtype, temperature(model.card))
+    return convert(deployable(model), dtype)
 
 
-def convert(model: keras.Model, dtype: str = "uint8", softened: float = 1.0) -> bytes:
+def convert(model: keras.Model, dtype: str = "uint8") -> bytes:
     """A float .tflite file: one picture in, probabilities out, builtin operators.
 
     Args:
         model: gives logits.
         dtype: of the input.
-        softened: the temperature of the softmax.
     """
-    module = serving_module(model, 1, dtype, softened)
+    module = serving_module(model, 1, dtype)
     converter = tf.lite.TFLiteConverter.from_concrete_functions([module.classify.get_concrete_function()], module)
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
     return converter.convert()

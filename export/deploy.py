@@ -3,6 +3,7 @@
 `deployable` returns an equal model (to rounding); the models themselves stay as the papers draw them. What each rewrite
 saves is measured by `export.phone_cost`:
 
+- the temperature of the model's card (`train.calibrate`) goes into the head, whose logits are calibrated then;
 - batch norms go into the convolution before them, the factor of attention into the queries or keys;
 - a layer norm's gamma and beta go into the layers behind it. What feeds only layer norms can be shifted by any number
   that is the same for all channels, so the layers that write it are given weights whose mean over the output channels
@@ -20,6 +21,8 @@ from keras import layers
 from export.layers import Affine, Centre, Normalize, PadRows, Scale
 from export.shuffle import without_shuffles
 from export.wiring import Wiring, like, rebuild, with_weights
+from keras_fer.classifier import temperature
+from keras_fer.errors import InputError
 from keras_fer.layers import ChannelSplit, MatMul, WindowMerge, WindowPartition
 from keras_fer.layers import Normalize as ModelNormalize
 
@@ -29,9 +32,16 @@ GROUP = 4
 
 
 def deployable(model: keras.Model) -> keras.Model:
-    """An equal model for inference with new layers (names stay), which share no weights with `model`."""
+    """An equal model for inference with new layers (names stay), which share no weights with `model`.
+
+    Raises:
+        InputError: the model is calibrated, and no linear layer makes its logits.
+    """
+    softened = temperature(getattr(model, "card", {}))
     model = _without_batch_norms(model)
     wiring = Wiring(model)
+    if softened != 1:
+        _divide_logits(wiring, softened)
     _fold_attention_scales(wiring)
     plain = _fold_affines(wiring)
     model = _replace_norms(model, plain, *_centre_streams(wiring))
@@ -87,6 +97,15 @@ def _times_outputs(layer, kernel, factor):
     if isinstance(layer, layers.DepthwiseConv2D):
         factor = factor.reshape(kernel.shape[-2:])
     return kernel * factor
+
+
+def _divide_logits(wiring, divisor):
+    (head,) = (layer for layer in wiring.layers if None in wiring.users[layer])
+    if not isinstance(head, LINEAR):
+        raise InputError(
+            f"{head.name} ({type(head).__name__}) makes the logits; a temperature takes a linear layer there"
+        )
+    head.set_weights([weight / divisor for weight in head.get_weights()])
 
 
 # --- Attention ---

@@ -116,7 +116,7 @@ def start(config: Config, info: DatasetInfo, dtype: str = "uint8") -> tuple[Stud
     """The graph to be trained, its limits those of `export.quantize.calibrate`; and the teacher."""
     teacher = keras_fer.load(config.init)
     model = deployable(teacher)
-    content = convert(model, dtype, temperature(teacher.card))
+    content = convert(model, dtype)
     faces = pictures.stratified(info, "train", quantize.CALIBRATION_FACES, config.recipe.input_size).astype(dtype)
     ranges = quantize.calibrate(content, faces)
     return make_student(model, content, ranges, faces[0], config.keep_float), teacher
@@ -233,7 +233,7 @@ def best(folder: Path, info: DatasetInfo, dtype: str = "uint8") -> tuple[Student
         epoch = int(state["epoch"])
     model = deployable(teacher)
     student.put_weights(model)
-    return student.on(convert(model, dtype, temperature(teacher.card))), model, epoch
+    return student.on(convert(model, dtype)), model, epoch
 
 
 def finish(folder: Path, info: DatasetInfo, dtype: str = "uint8") -> tuple[bytes, dict[str, float], dict]:
@@ -280,10 +280,12 @@ def _optimizer(recipe, steps):
 
 def _step(model, teacher):
     """One step: pictures and one-hot labels to the loss and the share of right answers."""
+    softened = temperature(teacher.card)
 
     @tf.function
     def step(pictures, labels):
-        targets = TEACHER_SHARE * tf.nn.softmax(teacher(pictures, training=False)) + (1 - TEACHER_SHARE) * labels
+        answers = tf.nn.softmax(teacher(pictures, training=False) / softened)
+        targets = TEACHER_SHARE * answers + (1 - TEACHER_SHARE) * labels
         with tf.GradientTape() as tape:
             # The deployable graph has neither dropout nor batch norms that learn, so this is how it is used.
             logits = model(pictures, training=False)

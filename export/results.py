@@ -65,8 +65,8 @@ are what counts. float is the same graph as a float32 .tflite file.
 Made by `python -m export.results --data DIR`; the figures of each file are in its card, `keras_fer/weights/NAME.json`.
 """
 
-LEAKS = """ {count} of the pictures are in the training rows too, pixel by pixel: "not in train" is
-without them."""
+LEAKS = """
+{count} of the pictures are in the training rows too, pixel by pixel: "not in train" is without them."""
 
 PEERS = """
 

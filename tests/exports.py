@@ -126,6 +126,7 @@ def qat_killed(folder: Path) -> dict:
     from export import qat
 
     model = trained("tiny", 32)
+    model.card["temperature"] = TEMPERATURE
     keras_fer.save(model, folder / "tiny.keras", model.card)
     tiny.write_data(folder / "data", keras_fer.EXPRESSIONS[:7], train=140, val=35)
     validate = qat._validate

@@ -9,6 +9,7 @@ from keras import layers
 
 import keras_fer
 from export.deploy import deployable
+from keras_fer.errors import InputError
 from keras_fer.layers import ChannelShuffle, ChannelSplit, MatMul, conv
 
 LARGE = ("btn", "ldg_resnet50", "poster_v2")
@@ -43,6 +44,17 @@ def test_every_model_stays_what_it_is(pictures, name):
     assert_same_function(model, rewritten, pictures)
     for weight, value in zip(model.weights, before):
         np.testing.assert_array_equal(weight, value)
+
+
+def test_a_temperature_goes_into_the_head(pictures):
+    model = with_any_weights(keras_fer.create_model("plain_cnn", input_size=64))
+    model.card = {"temperature": 0.5}
+    doubled = keras.Model(model.input, 2 * model.output)
+    assert_same_function(doubled, deployable(model), pictures)
+    pooled = keras.Model(model.input, keras.layers.ReLU(name="last")(model.output))
+    pooled.card = model.card
+    with pytest.raises(InputError, match=r"last \(ReLU\) makes the logits; a temperature takes a linear layer there"):
+        deployable(pooled)
 
 
 def test_what_is_slow_on_phones_is_gone():

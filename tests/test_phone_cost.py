@@ -133,7 +133,8 @@ def test_int8_costs_less_and_counts_repeat(emulator, files):
     again = phone_cost.count(files / "int8.tflite")
     assert abs(again.total / int8.total - 1) < 1e-4
     assert sum(int8.kernels.values()) == int8.total
-    assert sum(spent for _, spent in int8.operators) > 0.9 * int8.total
+    # The rest is the interpreter's: some thousand instructions, much of what so small a model takes.
+    assert 0 < int8.total - sum(spent for _, spent in int8.operators) < 6000
 
 
 @pytest.mark.slow

@@ -55,7 +55,7 @@ def test_the_wheel_holds_the_package_and_its_weights(wheel):
     assert {name.split("/")[0] for name in names} == {"keras_fer", metadata.split("/")[0]}
     needed = [line for line in fields.get_all("Requires-Dist") if "extra ==" not in line]
     assert sorted(re.match(r"[\w-]+", line)[0] for line in needed) == ["keras", "numpy"]
-    assert wheel.stat().st_size < 20e6
+    assert wheel.stat().st_size < 60e6  # four models' weights have 39 MB; PyPI takes files of 100
 
 
 @pytest.mark.slow

@@ -71,6 +71,7 @@ def rebuild(model: keras.Model, call: Callable | None = None, finish: Callable =
     rebuilt = tf_keras.Model(image, finish(walk(model, image, operation)), name=model.name)
     for layer, made in ports:
         made.set_weights(layer.get_weights())
+        made.trainable = layer.trainable
     return rebuilt
 
 

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from export import flatbuffer, pictures
+from export import flatbuffer, litert, pictures
 from export.apk import DEMO
 from keras_fer import card as cards
 from keras_fer.command import run
@@ -35,9 +35,6 @@ DETECTOR_FACES = 8
 
 DIFFERENCE = 1e-5
 """Of an output, to the largest of the file's outputs: sums round differently from kernel to kernel."""
-INT8_DIFFERENCE = 0.02
-"""Of a probability: where an int8 tensor is made from such sums, one at the border of two steps may fall to the other
-side."""
 
 
 class Model(NamedTuple):
@@ -140,7 +137,7 @@ def packed(assets: Path) -> list[Model]:
         faces = pictures.drawn(tuple(card["classes"]), FACES, card["input_size"])
         exact = card["quantization"]["scheme"] in ("none", "float16")
         dtype = graph.tensors[graph.inputs[0]].type
-        models.append(Model(file, faces.astype(dtype), DIFFERENCE if exact else INT8_DIFFERENCE))
+        models.append(Model(file, faces.astype(dtype), DIFFERENCE if exact else litert.INT8_DIFFERENCE))
     if not models:
         raise InputError(f"no model in {assets}; expected what `python -m export.android` writes there")
     faces = np.stack([draw(seed, "neutral", size=128) for seed in range(DETECTOR_FACES)])

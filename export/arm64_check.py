@@ -32,8 +32,6 @@ FACES = 2
 """For each class."""
 
 FLOAT_DIFFERENCE = 1e-5
-INT8_DIFFERENCE = 0.02
-"""Of a probability, in a file that makes int8 tensors from float ones, once or for each picture."""
 
 TIE = 0.01
 """Two classes whose probabilities are closer than this may change places in half precision, in any file."""
@@ -83,7 +81,7 @@ def check(file: Path, cpu: str) -> Check:
         failures.append("computes int8 otherwise")
     differences = np.abs(here - there).max(axis=1)
     made_int8 = any(tensor.type == "int8" for tensor in graph.tensors)
-    if differences.max() > (INT8_DIFFERENCE if made_int8 else FLOAT_DIFFERENCE):
+    if differences.max() > (litert.INT8_DIFFERENCE if made_int8 else FLOAT_DIFFERENCE):
         failures.append("differs from this machine")
     chosen = np.take_along_axis(here, half.argmax(axis=1)[:, None], axis=1)[:, 0]
     tie = max(TIE, card.get("verification", {}).get("largest_difference", 0))

@@ -240,7 +240,10 @@ class ModelLoader(
     }
 
     companion object {
-        /** GPUs compute in half precision: what differs more is wrong. */
-        const val TOLERANCE = 0.02
+        /**
+         * Of a probability. A GPU computes in half precision, and another CPU's float sums tip an int8 step now and
+         * then (up to 0.022 was seen; a wrong mean is 0.1 off).
+         */
+        const val TOLERANCE = 0.05
     }
 }
